@@ -1,0 +1,1 @@
+//! The Falco plugin ABI as safe Rust.

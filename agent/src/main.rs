@@ -1,0 +1,4 @@
+//! The host agent.
+#![forbid(unsafe_code)]
+
+fn main() {}

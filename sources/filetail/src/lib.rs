@@ -1,0 +1,2 @@
+//! Lines of followed files.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Follows files across rotation.
+#![forbid(unsafe_code)]

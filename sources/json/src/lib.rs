@@ -1,0 +1,2 @@
+//! Fields of JSON events.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Kubernetes audit events.
+#![forbid(unsafe_code)]

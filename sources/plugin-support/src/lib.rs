@@ -1,0 +1,2 @@
+//! What the plugins share.
+#![forbid(unsafe_code)]
