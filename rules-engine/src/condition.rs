@@ -1,0 +1,4 @@
+//! Conditions: text -> AST -> typed AST.
+
+pub(crate) mod ast;
+pub(crate) mod typed;

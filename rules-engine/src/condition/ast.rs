@@ -1,0 +1,139 @@
+//! A condition as written: fields and macros are still names, constants are still text.
+
+/// A place in the text that was parsed: byte offsets, end exclusive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A condition as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ast {
+    And(Vec<Ast>),
+    Or(Vec<Ast>),
+    Not(Box<Ast>),
+    /// A macro by name; gone after `ruleset` resolved it.
+    Macro {
+        name: String,
+        span: Span,
+    },
+    Check(Check),
+}
+
+/// One comparison as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) left: Term,
+    pub(crate) test: Test,
+    pub(crate) span: Span,
+}
+
+/// What can stand on the left, and on the right after `val(` or as a transformer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Term {
+    Field {
+        name: String,
+        argument: Option<Vec<u8>>,
+        span: Span,
+    },
+    Transformer {
+        name: Transformer,
+        arguments: Vec<Term>,
+        argument: Option<Vec<u8>>,
+        span: Span,
+    },
+    /// Only inside a transformer: a quoted string (decoded) or a number (as spelt).
+    Constant {
+        text: Vec<u8>,
+        is_number: bool,
+        span: Span,
+    },
+    /// Only inside a transformer: `(a, b)`.
+    List {
+        items: Vec<Term>,
+        span: Span,
+    },
+}
+
+/// What is asked of the left side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    Exists,
+    /// `OP constant`
+    Constant {
+        operator: Operator,
+        constant: Constant,
+    },
+    /// `OP oneof (…)` and its kin
+    Modified {
+        operator: Operator,
+        modifier: Modifier,
+        constants: Vec<Constant>,
+    },
+    /// `in (…)`, `intersects (…)`, `pmatch (…)`
+    Set {
+        operator: Operator,
+        constants: Vec<Constant>,
+    },
+    /// `OP val(field)` or `OP transformer(…)`
+    Term {
+        operator: Operator,
+        right: Term,
+    },
+}
+
+/// A constant, escapes decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Constant {
+    pub(crate) text: Vec<u8>,
+    pub(crate) span: Span,
+}
+
+/// A comparison operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Operator {
+    /// `=` and `==` print alike but are one meaning; the spelling is kept for printing.
+    Equal {
+        doubled: bool,
+    },
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Contains,
+    IContains,
+    BContains,
+    StartsWith,
+    BStartsWith,
+    EndsWith,
+    Glob,
+    IGlob,
+    Regex,
+    In,
+    Intersects,
+    Pmatch,
+}
+
+/// How many of several constants must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Modifier {
+    /// Exactly one; equal constants count separately.
+    OneOf,
+    AnyOf,
+    AllOf,
+}
+
+/// A function of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Transformer {
+    ToLower,
+    ToUpper,
+    B64,
+    Basename,
+    Len,
+    Join,
+    Concat,
+    Getopt,
+}
