@@ -1,0 +1,369 @@
+//! Delivery of alerts: a bounded queue and a worker for each output.
+//!
+//! ```text
+//! source thread --push--> queue of stdout --> worker --> stdout
+//!               \-------> queue of file   --> worker --> file
+//!               --commit: waits until every worker has written what was pushed
+//! ```
+//!
+//! A slow output fills only its own queue. Full means wait, and a failed write is tried again until it works:
+//! the source is not asked for more meanwhile, so the sender of the events keeps what we cannot take.
+
+mod file;
+mod stdout;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::alert::Alert;
+use crate::metrics::{Metrics, OutputCounters};
+
+pub(crate) use file::FileOutput;
+pub(crate) use stdout::StdoutOutput;
+
+/// The first pause after a failed write; each further one is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a worker gets to notice that it shall give up.
+const GIVE_UP: Duration = Duration::from_millis(100);
+
+/// Somewhere that alerts go. Methods run on the output's own worker.
+pub(crate) trait Output: Send {
+    /// As in the configuration: `stdout`, `file`.
+    fn name(&self) -> &'static str;
+    /// Takes an alert, to be written at the latest by the next [`Output::flush`].
+    fn push(&mut self, alert: &Alert);
+    /// Writes everything that was pushed. After an error what is left is kept for the next call.
+    fn flush(&mut self) -> io::Result<()>;
+    /// Closes and opens again, for log rotation.
+    fn reopen(&mut self);
+}
+
+enum Job {
+    Alert(Arc<Alert>),
+    /// Answered when everything before it is written.
+    Commit(SyncSender<()>),
+    Reopen,
+    Stop,
+}
+
+/// All configured outputs, running.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    sender: AlertSender,
+    workers: Vec<JoinHandle<()>>,
+    abandon: Arc<AtomicBool>,
+}
+
+/// Hands alerts to every output.
+#[derive(Clone, Debug)]
+pub(crate) struct AlertSender {
+    queues: Vec<SyncSender<Job>>,
+    /// Something was pushed since the last commit.
+    dirty: bool,
+}
+
+/// An output's worker is gone, so an alert may not have been delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an output has ended, alerts cannot be delivered")]
+pub(crate) struct OutputClosed;
+
+impl Outputs {
+    /// Starts a worker for each output, with a queue of `capacity` alerts each.
+    pub(crate) fn start(outputs: Vec<Box<dyn Output>>, capacity: usize, metrics: &Metrics) -> Self {
+        let abandon = Arc::new(AtomicBool::new(false));
+        let mut queues = Vec::new();
+        let mut workers = Vec::new();
+        for output in outputs {
+            let (queue, jobs) = sync_channel(capacity);
+            let counters = metrics.output(output.name());
+            let abandon = Arc::clone(&abandon);
+            let name = format!("output-{}", output.name());
+            let worker = Worker { output, jobs, counters, abandon };
+            let thread = std::thread::Builder::new().name(name).spawn(move || worker.run());
+            workers.push(thread.expect("the system can start a thread at start-up"));
+            queues.push(queue);
+        }
+        Outputs { sender: AlertSender { queues, dirty: false }, workers, abandon }
+    }
+
+    /// A handle for one more thread.
+    pub(crate) fn sender(&self) -> AlertSender {
+        self.sender.clone()
+    }
+
+    /// Asks every output to close and open again.
+    pub(crate) fn reopen(&self) {
+        for queue in &self.sender.queues {
+            // A worker that has ended has nothing to reopen.
+            queue.send(Job::Reopen).ok();
+        }
+    }
+
+    /// Ends the workers once what is queued is written, or after `grace` with what could not be written by then.
+    pub(crate) fn close(self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        let wait = || {
+            std::thread::park_timeout(Duration::from_millis(5));
+            Instant::now() < deadline
+        };
+        for queue in &self.sender.queues {
+            while let Err(TrySendError::Full(_)) = queue.try_send(Job::Stop)
+                && wait()
+            {}
+        }
+        while !self.workers.iter().all(JoinHandle::is_finished) && wait() {}
+        self.abandon.store(true, Ordering::Relaxed);
+        // A worker between two tries notices at once; one inside a write that never returns is left behind.
+        self.workers.iter().for_each(|worker| worker.thread().unpark());
+        let last = Instant::now() + GIVE_UP;
+        for worker in self.workers {
+            while !worker.is_finished() && Instant::now() < last {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            if !worker.is_finished() {
+                let name = worker.thread().name().unwrap_or_default().to_owned();
+                tracing::error!("{name}: blocked in a write, discarding what it still had");
+            } else if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+impl AlertSender {
+    /// Puts an alert into every queue; waits where a queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputClosed`] when a worker is gone.
+    pub(crate) fn push(&mut self, alert: Alert) -> Result<(), OutputClosed> {
+        self.dirty = true;
+        let alert = Arc::new(alert);
+        for queue in &self.queues {
+            queue.send(Job::Alert(Arc::clone(&alert))).map_err(|_| OutputClosed)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every output has written everything that was pushed here.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputClosed`] when a worker ended before it had.
+    pub(crate) fn commit(&mut self) -> Result<(), OutputClosed> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let (done, wait) = sync_channel(self.queues.len());
+        for queue in &self.queues {
+            queue.send(Job::Commit(done.clone())).map_err(|_| OutputClosed)?;
+        }
+        drop(done);
+        for _ in &self.queues {
+            wait.recv().map_err(|_| OutputClosed)?;
+        }
+        self.dirty = false;
+        Ok(())
+    }
+}
+
+struct Worker {
+    output: Box<dyn Output>,
+    jobs: Receiver<Job>,
+    counters: OutputCounters,
+    abandon: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut unwritten = 0;
+        loop {
+            // Under load several alerts share a write; an idle queue writes at once.
+            let job = match self.jobs.try_recv() {
+                Ok(job) => job,
+                Err(_) if !self.flush(&mut unwritten) => return,
+                Err(_) => self.jobs.recv().unwrap_or(Job::Stop),
+            };
+            match job {
+                Job::Alert(alert) => {
+                    self.output.push(&alert);
+                    unwritten += 1;
+                }
+                Job::Commit(done) => {
+                    if !self.flush(&mut unwritten) {
+                        return;
+                    }
+                    // The committing thread may have given up waiting.
+                    done.send(()).ok();
+                }
+                Job::Reopen => {
+                    if !self.flush(&mut unwritten) {
+                        return;
+                    }
+                    self.output.reopen();
+                }
+                Job::Stop => {
+                    self.flush(&mut unwritten);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes what was pushed, however long it takes. False when that was given up.
+    fn flush(&mut self, unwritten: &mut u64) -> bool {
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = self.output.flush() {
+            self.counters.failures.inc();
+            let name = self.output.name();
+            let gone = error.kind() == io::ErrorKind::BrokenPipe;
+            if gone || self.abandon.load(Ordering::Relaxed) {
+                tracing::error!("{name}: {error}; {unwritten} alerts not delivered");
+                self.counters.lost.inc_by(*unwritten);
+                return false;
+            }
+            if pause == FIRST_PAUSE {
+                tracing::error!("{name}: {error}; trying again until it works");
+            }
+            std::thread::park_timeout(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.counters.delivered.inc_by(std::mem::take(unwritten));
+        true
+    }
+}
+
+/// Lines on their way to a file descriptor; a partial write is continued, never repeated.
+#[derive(Debug, Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        self.0.extend_from_slice(line.as_bytes());
+        self.0.push(b'\n');
+    }
+
+    fn write_to(&mut self, target: &mut impl io::Write) -> io::Result<()> {
+        let mut written = 0;
+        let result = loop {
+            match target.write(&self.0[written..]) {
+                _ if written == self.0.len() => break Ok(()),
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => written += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.0.drain(..written);
+        result?;
+        target.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rules_engine::Priority;
+
+    use super::*;
+
+    /// Collects lines; fails as often as told before it works.
+    struct Flaky {
+        failures: usize,
+        pending: Vec<String>,
+        written: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Output for Flaky {
+        fn name(&self) -> &'static str {
+            "flaky"
+        }
+
+        fn push(&mut self, alert: &Alert) {
+            self.pending.push(alert.line.clone());
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            if !self.pending.is_empty() && self.failures > 0 {
+                self.failures -= 1;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.lock().unwrap().append(&mut self.pending);
+            Ok(())
+        }
+
+        fn reopen(&mut self) {
+            self.pending.push("reopened".into());
+        }
+    }
+
+    fn alert(line: &str) -> Alert {
+        Alert { line: line.into(), priority: Priority::Debug }
+    }
+
+    fn start(failures: usize) -> (Outputs, Arc<Mutex<Vec<String>>>) {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let output = Flaky { failures, pending: Vec::new(), written: Arc::clone(&written) };
+        (Outputs::start(vec![Box::new(output)], 2, &Metrics::new()), written)
+    }
+
+    #[test]
+    fn commit_returns_when_everything_is_written_even_after_failures() {
+        let (outputs, written) = start(2);
+        let mut sender = outputs.sender();
+        for line in ["a", "b", "c"] {
+            sender.push(alert(line)).unwrap();
+        }
+        sender.commit().unwrap();
+        assert_eq!(*written.lock().unwrap(), ["a", "b", "c"]);
+        drop(sender);
+        outputs.close(Duration::from_secs(5));
+    }
+
+    #[test]
+    fn close_writes_what_is_queued_and_gives_up_after_the_grace_period() {
+        let (outputs, written) = start(0);
+        let mut sender = outputs.sender();
+        sender.push(alert("a")).unwrap();
+        drop(sender);
+        outputs.close(Duration::from_secs(5));
+        assert_eq!(*written.lock().unwrap(), ["a"]);
+
+        let (outputs, written) = start(usize::MAX);
+        let mut sender = outputs.sender();
+        sender.push(alert("a")).unwrap();
+        drop(sender);
+        outputs.close(Duration::ZERO);
+        assert!(written.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_partial_write_is_continued() {
+        struct OneByte(Vec<u8>, bool);
+        impl io::Write for OneByte {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.0.extend(bytes.first());
+                Ok(bytes.len().min(1))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut lines = Lines::default();
+        let mut target = OneByte(Vec::new(), false);
+        lines.push("ab");
+        while lines.write_to(&mut target).is_err() {}
+        assert_eq!(target.0, b"ab\n");
+    }
+}
