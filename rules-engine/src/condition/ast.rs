@@ -1,11 +1,6 @@
 //! A condition as written: fields and macros are still names, constants are still text.
 
-/// A place in the text that was parsed: byte offsets, end exclusive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
+pub(crate) use crate::text::Span;
 
 /// A condition as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
