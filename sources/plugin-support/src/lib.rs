@@ -1,10 +1,12 @@
 //! What the plugins in `sources/` share.
 //!
+//! - [`handover`]: events from other threads to `next_batch`, bounded, acknowledged when processed.
 //! - [`json`]: JSON text as a flat list of spans, lenient in the way Falco's own plugins are.
 //! - [`guard()`]: turns a panic into a failure of the one call, since a panic that leaves a plugin aborts its host.
 #![forbid(unsafe_code)]
 
 mod guard;
+pub mod handover;
 pub mod json;
 
 pub use guard::guard;
