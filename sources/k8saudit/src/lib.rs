@@ -1,2 +1,51 @@
-//! Kubernetes audit events.
+//! Falco plugin `k8saudit`: Kubernetes audit events, and the `ka.*` fields of them.
+//!
+//! ```text
+//! event --EventDocument--> JSON document --fields--> value of one field, as text
+//! ```
+//!
+//! It takes the place of Falco's plugin of this name: same name, event source, fields and configuration.
 #![forbid(unsafe_code)]
+
+mod config;
+mod extraction;
+mod fields;
+
+use std::ffi::CStr;
+
+use falco_plugin::base::{Json, Plugin};
+use falco_plugin::tables::TablesInput;
+use plugin_support::guard;
+use plugin_support::json::EventDocument;
+
+use crate::config::Config;
+
+/// The plugin's state.
+#[derive(Debug)]
+pub struct K8sAudit {
+    document: EventDocument,
+}
+
+impl Plugin for K8sAudit {
+    const NAME: &'static CStr = c"k8saudit";
+    // Rules files ask for the plugin by version: this is the one whose fields and configuration we have.
+    const PLUGIN_VERSION: &'static CStr = c"0.18.0";
+    const DESCRIPTION: &'static CStr =
+        c"Kubernetes audit events by webhook or from files, and their fields";
+    const CONTACT: &'static CStr = c"the Shikra authors";
+    type ConfigType = Json<Config>;
+
+    fn new(_input: Option<&TablesInput>, Json(_config): Json<Config>) -> anyhow::Result<Self> {
+        guard("init", || Ok(Self { document: EventDocument::default() }))
+    }
+}
+
+/// The C functions of the plugin; a module of its own, since the SDK's macros use what this crate forbids.
+mod exports {
+    use falco_plugin::{extract_plugin, plugin};
+
+    use crate::K8sAudit;
+
+    plugin!(K8sAudit);
+    extract_plugin!(K8sAudit);
+}
