@@ -1,0 +1,173 @@
+//! The configuration: a `falco.yaml`, the files it includes, and `-o` options, as typed settings.
+//!
+//! file --tree--> tree --expand `${VAR}`--> tree --include `config_files`--> tree
+//!                                                            | `-o` options
+//!                                       [`Config`] <--section-- tree
+//!
+//! Source: Falco 0.44, `userspace/falco/configuration.cpp`. Unlike there, a wrong value is an error
+//! that shows the place, instead of a silent default.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+mod alerts;
+mod command_option;
+mod expand;
+mod finding;
+mod include;
+mod init_config;
+mod logging;
+mod metrics;
+mod number;
+mod outputs;
+mod plugins;
+mod rules;
+mod section;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unsupported;
+mod webserver;
+
+pub(crate) use alerts::{AlertsConfig, AppendOutput, ExtraField};
+pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
+pub(crate) use logging::{LogConfig, PluginSeverity};
+pub(crate) use metrics::MetricsConfig;
+pub(crate) use outputs::{
+    CertificateAuthority, FileOutputConfig, HttpOutputConfig, OutputsConfig, ProgramOutputConfig,
+};
+pub(crate) use plugins::{LibraryNotFound, PluginConfig, PluginsConfig};
+pub(crate) use rules::{RuleMatching, RuleSelection, RulesConfig};
+pub(crate) use webserver::WebserverConfig;
+
+use self::finding::Findings;
+use self::section::{Section, read_root};
+use self::source::{Position, Source};
+use self::tree::{Node, Value};
+
+/// The file that is read if none is named, as in stock.
+pub(crate) const DEFAULT_PATH: &str = "/etc/falco/falco.yaml";
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) plugins: PluginsConfig,
+    pub(crate) rules: RulesConfig,
+    pub(crate) alerts: AlertsConfig,
+    pub(crate) outputs: OutputsConfig,
+    pub(crate) webserver: WebserverConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) metrics: MetricsConfig,
+    /// Whether times in alerts and log lines are ISO 8601 in UTC, instead of local.
+    pub(crate) time_format_iso_8601: bool,
+    /// Whether changed configuration and rules files are noticed.
+    pub(crate) watch_config_files: bool,
+    /// The files that were read, sorted by path.
+    pub(crate) files: Vec<LoadedFile>,
+    /// What to log about the configuration.
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// A configuration file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoadedFile {
+    pub(crate) path: PathBuf,
+    /// What Falco logs after `schema validation: `, which is `ok` if all is well.
+    pub(crate) schema_status: String,
+}
+
+impl Config {
+    /// Reads the file at `path`, or none for the defaults, and applies `-o` options over it.
+    ///
+    /// # Errors
+    ///
+    /// Every wrong value that was found, each with its place.
+    pub(crate) fn load(
+        path: Option<&Path>,
+        options: &[String],
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let mut findings = Findings::default();
+        let (root, sources) = read_tree(path, options, environment, &mut findings);
+        // What cannot be read as YAML would only raise follow-up problems.
+        findings.check()?;
+        let mut config = read_root(&root, &mut findings, Config::read);
+        findings.check()?;
+        config.files = loaded_files(&sources, &findings);
+        config.notices = findings.notices;
+        Ok(config)
+    }
+
+    fn read(root: &mut Section<'_, '_>) -> Config {
+        let plugins = PluginsConfig::read(root);
+        let webserver = WebserverConfig::read(root);
+        webserver::check_ports(root, &webserver, &plugins);
+        unsupported::read(root);
+        // It was acted upon when files were merged.
+        root.entry("config_files");
+        Config {
+            plugins,
+            rules: RulesConfig::read(root),
+            alerts: AlertsConfig::read(root),
+            outputs: OutputsConfig::read(root),
+            log: LogConfig::read(root),
+            metrics: MetricsConfig::read(root, webserver.enabled && webserver.serves_metrics),
+            webserver,
+            time_format_iso_8601: root.flag("time_format_iso_8601", false),
+            watch_config_files: root.flag("watch_config_files", true),
+            files: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+}
+
+/// The merged tree, and the files that it came from.
+fn read_tree(
+    path: Option<&Path>,
+    options: &[String],
+    environment: &dyn Fn(&str) -> Option<String>,
+    findings: &mut Findings,
+) -> (Node, Vec<Arc<Source>>) {
+    let mut sources = Vec::new();
+    let main = path.and_then(|path| include::read_file(path, environment, findings));
+    let mut root = match main {
+        Some((source, root)) => {
+            sources.push(source);
+            root
+        }
+        None => empty_tree(),
+    };
+    // These decide which files are read, so they come first.
+    for option in options.iter().filter(|option| option.starts_with("config_files")) {
+        command_option::apply(&mut root, option, findings);
+    }
+    let main = path.unwrap_or(Path::new(""));
+    sources.extend(include::merge_config_files(&mut root, main, environment, findings));
+    for option in options.iter().filter(|option| !option.starts_with("config_files")) {
+        command_option::apply(&mut root, option, findings);
+    }
+    (root, sources)
+}
+
+fn empty_tree() -> Node {
+    let source = Arc::new(Source { name: String::new(), text: String::new() });
+    Node { value: Value::Map(Vec::new()), position: Position { source, span: 0..0 } }
+}
+
+fn loaded_files(sources: &[Arc<Source>], findings: &Findings) -> Vec<LoadedFile> {
+    let mut files: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            let violation =
+                findings.schema_violations.iter().find(|(place, _)| Arc::ptr_eq(place, source));
+            let schema_status = match violation {
+                None => "ok".to_string(),
+                Some((_, key)) => format!("failed for {key}: unknown key"),
+            };
+            LoadedFile { path: source.name.clone().into(), schema_status }
+        })
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}

@@ -1,0 +1,73 @@
+//! Where the agent's own messages go, and which of them.
+
+use rules_engine::Priority;
+
+use super::section::Section;
+
+/// The settings of the agent's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogConfig {
+    pub(crate) stderr: bool,
+    pub(crate) syslog: bool,
+    /// Less severe messages are not logged. Levels have the names of priorities.
+    pub(crate) level: Priority,
+    /// The least severe messages of plugins that are logged; `None` if they are not at all.
+    pub(crate) plugin_severity: Option<PluginSeverity>,
+}
+
+/// How severe a plugin says its message is; the smaller, the more severe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PluginSeverity {
+    Fatal,
+    Critical,
+    Error,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogConfig {
+    pub(super) fn read(root: &mut Section<'_, '_>) -> LogConfig {
+        LogConfig {
+            stderr: root.flag("log_stderr", false),
+            syslog: root.flag("log_syslog", true),
+            level: root.parsed("log_level", Priority::Informational, |text| {
+                log_level(text).ok_or_else(|| format!("Unknown log level {text}"))
+            }),
+            plugin_severity: root.section("libs_logger", |section| {
+                let enabled = section.flag("enabled", true);
+                let severity = section.parsed("severity", PluginSeverity::Info, |text| {
+                    plugin_severity(text)
+                        .ok_or_else(|| format!("Unknown sinsp log severity {text}"))
+                });
+                enabled.then_some(severity)
+            }),
+        }
+    }
+}
+
+/// Unlike a rule's priority, a level is written in lower case and `info` for short.
+fn log_level(text: &str) -> Option<Priority> {
+    match text {
+        "info" => Some(Priority::Informational),
+        "informational" => None,
+        _ if text.contains(|c: char| c.is_ascii_uppercase()) => None,
+        _ => text.parse().ok(),
+    }
+}
+
+fn plugin_severity(text: &str) -> Option<PluginSeverity> {
+    Some(match text {
+        "fatal" => PluginSeverity::Fatal,
+        "critical" => PluginSeverity::Critical,
+        "error" => PluginSeverity::Error,
+        "warning" => PluginSeverity::Warning,
+        "notice" => PluginSeverity::Notice,
+        "info" => PluginSeverity::Info,
+        "debug" => PluginSeverity::Debug,
+        "trace" => PluginSeverity::Trace,
+        _ => return None,
+    })
+}

@@ -1,0 +1,170 @@
+//! Where alerts are sent.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::Section;
+
+/// The outputs, `None` where one is switched off.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputsConfig {
+    pub(crate) stdout: bool,
+    pub(crate) syslog: bool,
+    pub(crate) file: Option<FileOutputConfig>,
+    pub(crate) program: Option<ProgramOutputConfig>,
+    pub(crate) http: Option<HttpOutputConfig>,
+    /// Whether stdout, file and program may hold alerts back to write several at once.
+    pub(crate) buffered: bool,
+    /// How long a delivery may take before it is reported as stuck.
+    pub(crate) timeout: Duration,
+    /// How many alerts wait for one output at most; `None` leaves it to the agent.
+    pub(crate) queue_capacity: Option<NonZeroUsize>,
+}
+
+/// Alerts appended to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileOutputConfig {
+    pub(crate) filename: PathBuf,
+    /// Whether the file stays open between alerts.
+    pub(crate) keep_alive: bool,
+}
+
+/// Alerts written to the standard input of a shell command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProgramOutputConfig {
+    pub(crate) program: String,
+    /// Whether one process takes all alerts, instead of one each.
+    pub(crate) keep_alive: bool,
+}
+
+/// Alerts sent by HTTP POST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpOutputConfig {
+    pub(crate) url: String,
+    pub(crate) user_agent: String,
+    /// Whether any certificate of the server will do.
+    pub(crate) insecure: bool,
+    pub(crate) certificate_authority: CertificateAuthority,
+    /// The certificate and the key to show to the server.
+    pub(crate) client_identity: Option<(PathBuf, PathBuf)>,
+    /// Whether answers are printed on stdout.
+    pub(crate) echo: bool,
+    pub(crate) compress_uploads: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) max_consecutive_timeouts: u8,
+}
+
+/// Who may have signed a server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateAuthority {
+    /// The certificates in one PEM file.
+    File(PathBuf),
+    /// The certificates in a directory.
+    Directory(PathBuf),
+}
+
+impl OutputsConfig {
+    pub(super) fn read(root: &mut Section<'_, '_>) -> OutputsConfig {
+        OutputsConfig {
+            stdout: root.section("stdout_output", |section| section.flag("enabled", false)),
+            syslog: root.section("syslog_output", |section| section.flag("enabled", false)),
+            file: root.section("file_output", FileOutputConfig::read),
+            program: root.section("program_output", ProgramOutputConfig::read),
+            http: root.section("http_output", HttpOutputConfig::read),
+            buffered: root.flag("buffered_outputs", false),
+            timeout: Duration::from_millis(root.number::<u32>("output_timeout", 2000).into()),
+            queue_capacity: root.section("outputs_queue", |section| {
+                section.removed_key("recovery", "a full queue makes the agent wait");
+                NonZeroUsize::new(section.number("capacity", 0))
+            }),
+        }
+    }
+
+    /// Whether alerts go anywhere at all.
+    pub(crate) fn is_any_enabled(&self) -> bool {
+        self.stdout
+            || self.syslog
+            || self.file.is_some()
+            || self.program.is_some()
+            || self.http.is_some()
+    }
+}
+
+impl FileOutputConfig {
+    fn read(section: &mut Section<'_, '_>) -> Option<FileOutputConfig> {
+        let enabled = section.flag("enabled", false);
+        let config = FileOutputConfig {
+            keep_alive: section.flag("keep_alive", false),
+            filename: section.path("filename", ""),
+        };
+        let missing = config.filename.as_os_str().is_empty();
+        let message = "file output enabled but no filename in configuration block";
+        checked(section, config, enabled, missing.then_some(("filename", message)))
+    }
+}
+
+impl ProgramOutputConfig {
+    fn read(section: &mut Section<'_, '_>) -> Option<ProgramOutputConfig> {
+        let enabled = section.flag("enabled", false);
+        let config = ProgramOutputConfig {
+            keep_alive: section.flag("keep_alive", false),
+            program: section.text("program", ""),
+        };
+        let missing = config.program.is_empty();
+        let message = "program output enabled but no program in configuration block";
+        checked(section, config, enabled, missing.then_some(("program", message)))
+    }
+}
+
+impl HttpOutputConfig {
+    fn read(section: &mut Section<'_, '_>) -> Option<HttpOutputConfig> {
+        let enabled = section.flag("enabled", false);
+        let url = section.text("url", "");
+        // The first that is set wins.
+        let mut authority = |key| section.optional_text(key).filter(|path| !path.is_empty());
+        let (ca_cert, ca_bundle) = (authority("ca_cert"), authority("ca_bundle"));
+        let ca_path = authority("ca_path").unwrap_or("/etc/ssl/certs");
+        let certificate_authority = match ca_cert.or(ca_bundle) {
+            Some(file) => CertificateAuthority::File(file.into()),
+            None => CertificateAuthority::Directory(ca_path.into()),
+        };
+        let client_identity = (
+            section.path("client_cert", "/etc/ssl/certs/client.crt"),
+            section.path("client_key", "/etc/ssl/certs/client.key"),
+        );
+        let config = HttpOutputConfig {
+            url: without_quotes(&url).to_string(),
+            user_agent: section.text("user_agent", "falcosecurity/falco"),
+            insecure: section.flag("insecure", false),
+            certificate_authority,
+            client_identity: section.flag("mtls", false).then_some(client_identity),
+            echo: section.flag("echo", false),
+            compress_uploads: section.flag("compress_uploads", false),
+            keep_alive: section.flag("keep_alive", false),
+            max_consecutive_timeouts: section.number("max_consecutive_timeouts", 5),
+        };
+        let missing = config.url.is_empty();
+        let message = "http output enabled but no url in configuration block";
+        checked(section, config, enabled, missing.then_some(("url", message)))
+    }
+}
+
+/// The output if it is enabled, which is when something missing is a problem.
+fn checked<T>(
+    section: &mut Section<'_, '_>,
+    config: T,
+    enabled: bool,
+    missing: Option<(&str, &str)>,
+) -> Option<T> {
+    if let Some((key, message)) = missing.filter(|_| enabled) {
+        section.problem(key, message);
+    }
+    enabled.then_some(config)
+}
+
+/// Takes off a pair of quotes that is part of the value itself.
+fn without_quotes(text: &str) -> &str {
+    let inner = |quote| text.strip_prefix(quote).and_then(|text: &str| text.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}

@@ -1,0 +1,177 @@
+//! `plugins` and `load_plugins`: which plugins to load, with which settings.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::init_config::init_config_text;
+use super::section::Section;
+use super::source::Position;
+
+/// Where Falco's packages put plugins.
+const FALCO_PLUGINS_DIR: &str = "/usr/share/falco/plugins";
+
+/// Enriches system calls, which this build does not have. Falco's packages configure it everywhere.
+const CONTAINER_PLUGIN: &str = "container";
+
+/// One plugin that is to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginConfig {
+    /// The label of the entry; a source plugin bears the same name itself.
+    pub(crate) name: String,
+    /// As written: absolute, or relative to the folders of [`PluginsConfig::find`]. Never empty,
+    /// and never outside of these folders.
+    pub(crate) library_path: PathBuf,
+    /// What the plugin's `init` gets: usually JSON, empty if nothing is configured.
+    pub(crate) init_config: String,
+    /// What the plugin's `open` gets.
+    pub(crate) open_params: String,
+    pub(super) open_params_position: Option<Position>,
+}
+
+/// The plugins to load, in order, and where to find them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PluginsConfig {
+    pub(crate) list: Vec<PluginConfig>,
+    /// The folder that relative library paths are looked up in first.
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// A library that is in none of the folders.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot find the library {} of plugin '{plugin}'; looked for {}",
+    library_path.display(),
+    tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+)]
+pub(crate) struct LibraryNotFound {
+    plugin: String,
+    library_path: PathBuf,
+    tried: Vec<PathBuf>,
+}
+
+impl PluginsConfig {
+    pub(super) fn read(root: &mut Section<'_, '_>) -> PluginsConfig {
+        let directory = root.optional_text("plugins_dir").map(PathBuf::from);
+        let configured = root.sections("plugins", |section| read_plugin(section, &directory));
+        let configured = configured.into_iter().flatten().collect();
+        let list = select(root, configured);
+        PluginsConfig { list, directory }
+    }
+
+    /// The library file of a plugin. `executable` is the running program's own path.
+    ///
+    /// A relative path is looked up in the configured folder, beside the installed program
+    /// (`../share/shikra/plugins`), beside the program itself (the build tree), and where Falco
+    /// keeps its plugins.
+    pub(crate) fn find(
+        &self,
+        plugin: &PluginConfig,
+        executable: &Path,
+    ) -> Result<PathBuf, LibraryNotFound> {
+        if plugin.library_path.is_absolute() {
+            return Ok(plugin.library_path.clone());
+        }
+        let beside = executable.parent().unwrap_or(Path::new("/"));
+        let installed = beside.parent().map(|prefix| prefix.join("share/shikra/plugins"));
+        let folders = self
+            .directory
+            .clone()
+            .into_iter()
+            .chain(installed)
+            .chain([beside.to_path_buf(), PathBuf::from(FALCO_PLUGINS_DIR)]);
+        let tried: Vec<_> = folders.map(|folder| folder.join(&plugin.library_path)).collect();
+        tried.iter().find(|path| path.is_file()).cloned().ok_or_else(|| LibraryNotFound {
+            plugin: plugin.name.clone(),
+            library_path: plugin.library_path.clone(),
+            tried,
+        })
+    }
+}
+
+fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Option<PluginConfig> {
+    let name = required_text(section, "name");
+    let library_path = required_text(section, "library_path").map(PathBuf::from);
+    if let Some(path) = library_path.as_deref().filter(|path| leaves_its_folder(path)) {
+        let folder = directory.as_deref().unwrap_or(Path::new(FALCO_PLUGINS_DIR));
+        let message = format!(
+            "plugin library_path '{}' resolves outside the plugins directory ({})",
+            path.display(),
+            folder.display()
+        );
+        section.problem("library_path", &message);
+    }
+    let init_config = match section.entry("init_config").map(|entry| init_config_text(&entry.value))
+    {
+        None => String::new(),
+        Some(Ok(text)) => text,
+        Some(Err(message)) => {
+            section.problem("init_config", &message);
+            String::new()
+        }
+    };
+    let open_params = section.text("open_params", "").trim().to_string();
+    Some(PluginConfig {
+        name: name?,
+        library_path: library_path?,
+        init_config,
+        open_params,
+        open_params_position: section.position("open_params").cloned(),
+    })
+}
+
+fn required_text(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
+    let text = section.optional_text(key).filter(|text| !text.is_empty());
+    if text.is_none() {
+        section.problem(key, "every plugin needs this setting");
+    }
+    text.map(str::to_string)
+}
+
+/// Whether a relative path climbs out of the folder that it starts in.
+fn leaves_its_folder(path: &Path) -> bool {
+    let mut depth = 0;
+    for component in path.components() {
+        match component {
+            Component::RootDir | Component::Prefix(_) => return false,
+            Component::CurDir => {}
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir if depth == 0 => return true,
+            Component::ParentDir => depth -= 1,
+        }
+    }
+    false
+}
+
+/// What `load_plugins` names, in its order; everything if that key is missing.
+fn select(root: &mut Section<'_, '_>, configured: Vec<PluginConfig>) -> Vec<PluginConfig> {
+    let mut selected = Vec::new();
+    let mut skips_container = false;
+    let names = root.texts("load_plugins");
+    if !root.is_present("load_plugins") {
+        selected = configured;
+        skips_container = selected.iter().any(|plugin| plugin.name == CONTAINER_PLUGIN);
+        selected.retain(|plugin| plugin.name != CONTAINER_PLUGIN);
+    } else {
+        for name in names {
+            if name == CONTAINER_PLUGIN {
+                skips_container = true;
+                continue;
+            }
+            match configured.iter().find(|plugin| plugin.name == name) {
+                Some(plugin) => selected.push(plugin.clone()),
+                None => {
+                    let message = format!(
+                        "Cannot load plugin '{name}': plugin config not found for given name"
+                    );
+                    root.problem("load_plugins", &message);
+                }
+            }
+        }
+    }
+    if skips_container {
+        root.findings().info(format!(
+            "Ignoring plugin '{CONTAINER_PLUGIN}': it works on system calls, and this build has no \
+             kernel drivers"
+        ));
+    }
+    selected
+}
