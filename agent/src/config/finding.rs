@@ -80,11 +80,16 @@ impl Findings {
         self.notices.push(Notice { level: NoticeLevel::Warning, text: text.into() });
     }
 
-    /// Fails if there was any problem.
+    /// Fails if there was any problem; they are sorted as they stand in the files.
     pub(super) fn check(&mut self) -> Result<(), ConfigError> {
         if self.problems.is_empty() {
             return Ok(());
         }
-        Err(ConfigError { problems: std::mem::take(&mut self.problems) })
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.sort_by_key(|problem| {
+            let (place, _) = problem.places.first()?;
+            Some((place.source.name.clone(), place.span.start))
+        });
+        Err(ConfigError { problems })
     }
 }

@@ -30,14 +30,13 @@ pub(super) fn float(text: &str) -> Option<f64> {
 
 /// A boolean of YAML 1.1, in lower, UPPER or Capitalised form.
 pub(super) fn boolean(text: &str) -> Option<bool> {
-    let lower = text.to_ascii_lowercase();
-    let capitalised = lower[..lower.len().min(1)].to_ascii_uppercase() + lower.get(1..)?;
-    if text != lower && text != capitalised && text != text.to_ascii_uppercase() {
-        return None;
-    }
-    match lower.as_str() {
-        "true" | "yes" | "on" | "y" => Some(true),
-        "false" | "no" | "off" | "n" => Some(false),
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
+            Some(true)
+        }
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => {
+            Some(false)
+        }
         _ => None,
     }
 }
