@@ -1,1 +1,75 @@
 //! The Falco plugin ABI as safe Rust.
+//!
+//! ```text
+//! libk8saudit.so --Library::open--> Library --init--> Plugin --open--> EventStream
+//!                                                       |                  | next_batch
+//!                                                       |                  v
+//!                              FieldRequest ------------+-> Extractor <- Batch -> Event
+//!                                                               | extract
+//!                                                               v
+//!                                                           Extracted
+//! ```
+//!
+//! The memory rules of `plugin_api.h` are lifetimes here, its threading rules are `&mut self` and
+//! the absence of `Sync`. A plugin is code inside the agent and can bring it down, but what it
+//! returns is looked at first: null pointers, lengths and types that cannot be become errors.
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//! use plugin_host::{FieldRequest, Library, NoBatch};
+//!
+//! let library = Library::open(Path::new("/usr/share/falco/plugins/libk8saudit.so"))?;
+//! let verb = library.extraction().and_then(|extraction| extraction.fields.first()).expect("k8saudit has fields");
+//! let request = FieldRequest::new(verb, 0, None)?;
+//!
+//! let log = Arc::new(|_, component: &str, message: &str| eprintln!("{component}: {message}"));
+//! let mut stream = library.init("", log)?.open("http://:9765/k8s-audit")?;
+//! let mut number = 0;
+//! loop {
+//!     let mut batch = match stream.next_batch() {
+//!         Ok(batch) => batch,
+//!         Err(NoBatch::Timeout) => continue,
+//!         Err(end) => return Err(end.into()),
+//!     };
+//!     for event in batch.events() {
+//!         number += 1;
+//!         let _value = batch.extractor().extract(&event, number, c"k8s_audit", &request);
+//!     }
+//! }
+//! # #[expect(unreachable_code, reason = "fixes the type of the error")]
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Event parsing, async events and capture listening are told by [`Library::capabilities`] and not
+//! offered yet; state tables are answered with "not supported".
+
+#![expect(
+    unsafe_code,
+    reason = "plugins are called through C functions and pointers; no other crate does that"
+)]
+
+mod abi;
+mod capability;
+mod event;
+mod extract;
+mod fields;
+mod library;
+mod object;
+mod owner;
+mod plugin;
+mod return_code;
+mod schema;
+mod source;
+mod tables;
+mod version;
+
+pub use capability::{Capabilities, CapabilityError};
+pub use event::{Event, EventError};
+pub use extract::{AddressValues, ArgumentError, Extracted, Extractor, FieldRequest, StringValues};
+pub use fields::{ArgumentInfo, FieldInfo, FieldKind, FieldsError};
+pub use library::{API_VERSION, Extraction, Library, LoadError, LoadFailure, Sourcing};
+pub use owner::{LogSeverity, LogSink};
+pub use plugin::{CallError, InitError, OpenParam, Plugin};
+pub use schema::ConfigError;
+pub use source::{Batch, EventStream, NoBatch, OpenError};
+pub use version::{ParseVersionError, Version};

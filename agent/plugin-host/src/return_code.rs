@@ -1,0 +1,31 @@
+//! What a plugin's function answers.
+
+/// A return code of the ABI; the numbers are `ss_plugin_rc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReturnCode {
+    Success,
+    Failure,
+    Timeout,
+    Eof,
+    NotSupported,
+}
+
+impl ReturnCode {
+    /// What an out-variable holds before a call: real plugins leave error paths without writing it.
+    pub(crate) const UNWRITTEN: i32 = 1;
+    /// What our own functions answer to a plugin that asks for something this host does not have.
+    pub(crate) const NOT_SUPPORTED: i32 = 3;
+}
+
+impl From<i32> for ReturnCode {
+    /// A number the header does not know is a failure.
+    fn from(rc: i32) -> Self {
+        match rc {
+            0 => Self::Success,
+            -1 => Self::Timeout,
+            2 => Self::Eof,
+            Self::NOT_SUPPORTED => Self::NotSupported,
+            _ => Self::Failure,
+        }
+    }
+}
