@@ -10,9 +10,13 @@
 //! the source is not asked for more meanwhile, so the sender of the events keeps what we cannot take.
 
 mod file;
+mod http;
+mod program;
 mod stdout;
+mod syslog;
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -20,14 +24,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::alert::Alert;
+use crate::config::OutputsConfig;
 use crate::metrics::{Metrics, OutputCounters};
 
-pub(crate) use file::FileOutput;
-pub(crate) use stdout::StdoutOutput;
+use file::FileOutput;
+use http::{HttpOutput, HttpOutputError};
+use program::ProgramOutput;
+use stdout::StdoutOutput;
+use syslog::SyslogOutput;
 
 /// The first pause after a failed write; each further one is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Alerts that wait for one output, where the configuration does not say.
+const DEFAULT_CAPACITY: usize = 1024;
 
 /// How long a worker gets to notice that it shall give up.
 const GIVE_UP: Duration = Duration::from_millis(100);
@@ -52,6 +63,15 @@ enum Job {
     Stop,
 }
 
+/// Why the outputs could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("No output configured, please make sure at least one output is configured and enabled.")]
+    NoOutput,
+    #[error(transparent)]
+    Http(#[from] HttpOutputError),
+}
+
 /// All configured outputs, running.
 #[derive(Debug)]
 pub(crate) struct Outputs {
@@ -74,8 +94,36 @@ pub(crate) struct AlertSender {
 pub(crate) struct OutputClosed;
 
 impl Outputs {
-    /// Starts a worker for each output, with a queue of `capacity` alerts each.
-    pub(crate) fn start(outputs: Vec<Box<dyn Output>>, capacity: usize, metrics: &Metrics) -> Self {
+    /// Starts a worker for each configured output. Alerts are JSON where `json` says so.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when there is none, or one cannot be set up.
+    pub(crate) fn start(config: &OutputsConfig, json: bool, metrics: &Metrics) -> Result<Self, StartError> {
+        let mut outputs: Vec<Box<dyn Output>> = Vec::new();
+        if let Some(file) = &config.file {
+            outputs.push(Box::new(FileOutput::new(file.filename.clone(), file.keep_alive)));
+        }
+        if config.stdout {
+            outputs.push(Box::new(StdoutOutput::default()));
+        }
+        if config.syslog {
+            outputs.push(Box::new(SyslogOutput::new(syslog::SOCKET.into())));
+        }
+        if let Some(program) = &config.program {
+            outputs.push(Box::new(ProgramOutput::new(program.program.clone(), program.keep_alive)));
+        }
+        if let Some(http) = &config.http {
+            outputs.push(Box::new(HttpOutput::new(http, json)?));
+        }
+        if outputs.is_empty() {
+            return Err(StartError::NoOutput);
+        }
+        let capacity = config.queue_capacity.map_or(DEFAULT_CAPACITY, NonZeroUsize::get);
+        Ok(Outputs::run(outputs, capacity, metrics))
+    }
+
+    fn run(outputs: Vec<Box<dyn Output>>, capacity: usize, metrics: &Metrics) -> Self {
         let abandon = Arc::new(AtomicBool::new(false));
         let mut queues = Vec::new();
         let mut workers = Vec::new();
@@ -304,14 +352,14 @@ mod tests {
         }
     }
 
-    fn alert(line: &str) -> Alert {
+    pub(super) fn alert(line: &str) -> Alert {
         Alert { line: line.into(), priority: Priority::Debug }
     }
 
     fn start(failures: usize) -> (Outputs, Arc<Mutex<Vec<String>>>) {
         let written = Arc::new(Mutex::new(Vec::new()));
         let output = Flaky { failures, pending: Vec::new(), written: Arc::clone(&written) };
-        (Outputs::start(vec![Box::new(output)], 2, &Metrics::new()), written)
+        (Outputs::run(vec![Box::new(output)], 2, &Metrics::new()), written)
     }
 
     #[test]

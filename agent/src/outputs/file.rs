@@ -75,8 +75,7 @@ impl Output for FileOutput {
 
 #[cfg(test)]
 mod tests {
-    use rules_engine::Priority;
-
+    use super::super::tests::alert;
     use super::*;
 
     #[test]
@@ -86,7 +85,7 @@ mod tests {
         std::fs::write(&path, "old\n").unwrap();
         let mut output = FileOutput::new(path.clone(), true);
         let write = |output: &mut FileOutput, line: &str| {
-            output.push(&Alert { line: line.into(), priority: Priority::Debug });
+            output.push(&alert(line));
             output.flush().unwrap();
         };
         write(&mut output, "a");
@@ -104,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("later/events.txt");
         let mut output = FileOutput::new(path.clone(), false);
-        output.push(&Alert { line: "a".into(), priority: Priority::Debug });
+        output.push(&alert("a"));
         let error = output.flush().unwrap_err();
         assert!(error.to_string().starts_with("failed to open output file"), "{error}");
         std::fs::create_dir(folder.path().join("later")).unwrap();

@@ -1,0 +1,99 @@
+//! Alerts to the local syslog daemon.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use super::Output;
+use crate::alert::Alert;
+
+/// Where the daemon of a Linux system listens.
+pub(crate) const SOCKET: &str = "/dev/log";
+
+/// Facility "user-level messages", as in stock.
+const FACILITY: u8 = 1;
+
+/// Sends a datagram for each alert; the alert's priority is the severity.
+///
+/// Source: `outputs_syslog.cpp` in Falco 0.45-dev, and RFC 3164 for the form of the datagram.
+#[derive(Debug)]
+pub(crate) struct SyslogOutput {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    datagrams: VecDeque<String>,
+}
+
+impl SyslogOutput {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        SyslogOutput { path, socket: None, datagrams: VecDeque::new() }
+    }
+
+    fn connect(&self) -> io::Result<UnixDatagram> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(&self.path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot reach {}: {error}", self.path.display()))
+        })?;
+        Ok(socket)
+    }
+}
+
+impl Output for SyslogOutput {
+    fn name(&self) -> &'static str {
+        "syslog"
+    }
+
+    fn push(&mut self, alert: &Alert) {
+        let priority = FACILITY << 3 | alert.priority as u8;
+        let process = std::process::id();
+        // Daemons on the same machine fill in time and host.
+        self.datagrams.push_back(format!("<{priority}>shikra[{process}]: {}", alert.line));
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while let Some(datagram) = self.datagrams.front() {
+            let socket = match self.socket.take() {
+                Some(socket) => socket,
+                None => self.connect()?,
+            };
+            // A daemon that was restarted has a new socket: the next try connects again.
+            socket.send(datagram.as_bytes())?;
+            self.socket = Some(socket);
+            self.datagrams.pop_front();
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) {
+        self.socket = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::alert;
+    use super::*;
+
+    #[test]
+    fn sends_the_priority_as_severity_and_survives_a_restart_of_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut output = SyslogOutput::new(path.clone());
+        output.push(&alert("a"));
+        assert_eq!(output.flush().unwrap_err().kind(), io::ErrorKind::NotFound);
+        for line in ["b", "c"] {
+            std::fs::remove_file(&path).ok();
+            let daemon = UnixDatagram::bind(&path).unwrap();
+            output.push(&alert(line));
+            while output.flush().is_err() {}
+            let mut received = String::new();
+            while !received.contains(line) {
+                let mut datagram = [0; 100];
+                let length = daemon.recv(&mut datagram).unwrap();
+                received = String::from_utf8(datagram[..length].to_vec()).unwrap();
+            }
+            // 15 = facility 1, severity debug.
+            assert_eq!(received, format!("<15>shikra[{}]: {line}", std::process::id()));
+        }
+    }
+}
