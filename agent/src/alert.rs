@@ -7,6 +7,8 @@ use jiff::tz::{Offset, TimeZone};
 use rules_engine::{Detection, OutputValue, Priority};
 use serde::Serialize;
 
+use crate::config::AlertsConfig;
+
 /// How alerts look: one setting for all outputs.
 ///
 /// Source: `falco_formats::format_event` in Falco 0.45-dev; agent.md 4.4 and 4.5.
@@ -55,6 +57,18 @@ struct JsonAlert<'a, F: Serialize> {
 }
 
 impl AlertFormat {
+    pub(crate) fn new(config: &AlertsConfig, iso_8601: bool, hostname: String) -> Self {
+        AlertFormat {
+            json: config.json,
+            include_message: config.json_message,
+            include_output: config.json_output,
+            include_output_fields: config.json_output_fields,
+            include_tags: config.json_tags,
+            iso_8601,
+            hostname,
+        }
+    }
+
     /// The alert for a detection. Local times are shown `utc_offset_s` seconds east of UTC.
     pub(crate) fn alert(&self, detection: &Detection, utc_offset_s: i32) -> Alert {
         let rule = &detection.rule;

@@ -66,7 +66,9 @@ enum Job {
 /// Why the outputs could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("No output configured, please make sure at least one output is configured and enabled.")]
+    #[error(
+        "No output configured, please make sure at least one output is configured and enabled."
+    )]
     NoOutput,
     #[error(transparent)]
     Http(#[from] HttpOutputError),
@@ -99,7 +101,11 @@ impl Outputs {
     /// # Errors
     ///
     /// [`StartError`] when there is none, or one cannot be set up.
-    pub(crate) fn start(config: &OutputsConfig, json: bool, metrics: &Metrics) -> Result<Self, StartError> {
+    pub(crate) fn start(
+        config: &OutputsConfig,
+        json: bool,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
         let mut outputs: Vec<Box<dyn Output>> = Vec::new();
         if let Some(file) = &config.file {
             outputs.push(Box::new(FileOutput::new(file.filename.clone(), file.keep_alive)));

@@ -1,7 +1,7 @@
 //! The agent's own webserver: `/healthz`, `/versions`, `/metrics`. It shares nothing with a plugin's webhook.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +13,8 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::task::JoinHandle;
 
+use crate::config::WebserverConfig;
 use crate::metrics::Metrics;
-
-/// What the webserver is told by the configuration.
-#[derive(Clone, Debug)]
-pub(crate) struct WebserverSettings {
-    pub(crate) address: IpAddr,
-    pub(crate) port: u16,
-    /// Path of the liveness check, `/healthz` by default.
-    pub(crate) health_path: String,
-    /// One PEM file with certificate chain and private key; `None` for plain HTTP.
-    pub(crate) certificate: Option<PathBuf>,
-    /// Whether `/metrics` is there.
-    pub(crate) metrics: bool,
-}
 
 /// Why the webserver could not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,20 +36,21 @@ pub(crate) struct Webserver {
 }
 
 impl Webserver {
-    /// Binds the port, then serves on `runtime`. `versions` is the body of `/versions`.
+    /// Binds the port, then serves on `runtime`. `versions` is the body of `/versions`; without `metrics`, `/metrics` is
+    /// not there.
     pub(crate) fn start(
-        settings: &WebserverSettings,
+        config: &WebserverConfig,
         versions: String,
-        metrics: Arc<Metrics>,
+        metrics: Option<Arc<Metrics>>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, WebserverError> {
-        let address = SocketAddr::new(settings.address, settings.port);
+        let address = SocketAddr::new(config.address, config.port);
         let listen_error = |source| WebserverError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(listen_error)?;
         listener.set_nonblocking(true).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let tls =
-            match &settings.certificate {
+            match &config.tls_certificate {
                 None => None,
                 Some(path) => {
                     let loaded = runtime.block_on(RustlsConfig::from_pem_file(path, path));
@@ -71,7 +60,7 @@ impl Webserver {
                     })?)
                 }
             };
-        let service = router(settings, versions, metrics).into_make_service();
+        let service = router(config, versions, metrics).into_make_service();
         let handle = Handle::new();
         let _guard = runtime.enter();
         let task = match tls {
@@ -98,16 +87,17 @@ impl Webserver {
     }
 }
 
-fn router(settings: &WebserverSettings, versions: String, metrics: Arc<Metrics>) -> Router {
+fn router(config: &WebserverConfig, versions: String, metrics: Option<Arc<Metrics>>) -> Router {
     const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
     const OPEN_METRICS: [(axum::http::HeaderName, &str); 1] =
         [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let router = Router::new()
-        .route(&settings.health_path, get(async || (JSON, r#"{"status": "ok"}"#)))
+        .route(&config.healthz_path, get(async || (JSON, r#"{"status": "ok"}"#)))
         .route("/versions", get(async move || (JSON, versions.clone())));
-    if settings.metrics {
-        router.route("/metrics", get(async move || (OPEN_METRICS, metrics.encode())))
-    } else {
-        router
+    match metrics {
+        Some(metrics) => {
+            router.route("/metrics", get(async move || (OPEN_METRICS, metrics.encode())))
+        }
+        None => router,
     }
 }

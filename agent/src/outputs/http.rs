@@ -53,7 +53,9 @@ impl HttpOutput {
         let tls = if config.url.starts_with("https:") {
             let tls = match &config.certificate_authority {
                 _ if config.insecure => tls,
-                CertificateAuthority::File(path) => tls.root_certs(roots(certificates(path)?, path)?),
+                CertificateAuthority::File(path) => {
+                    tls.root_certs(roots(certificates(path)?, path)?)
+                }
                 CertificateAuthority::Directory(path) => {
                     tls.root_certs(roots(certificates_below(path)?, path)?)
                 }
@@ -92,7 +94,10 @@ impl HttpOutput {
     }
 }
 
-fn roots(certificates: Vec<Certificate<'static>>, path: &Path) -> Result<RootCerts, HttpOutputError> {
+fn roots(
+    certificates: Vec<Certificate<'static>>,
+    path: &Path,
+) -> Result<RootCerts, HttpOutputError> {
     if certificates.is_empty() {
         return Err(HttpOutputError::NoCertificate { path: path.to_owned() });
     }
@@ -204,7 +209,8 @@ mod tests {
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
                 received.push(head + std::str::from_utf8(&body).unwrap());
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 connection.write_all(answer.as_bytes()).unwrap();
             }
             received
@@ -243,7 +249,11 @@ mod tests {
         let received = server.join().unwrap();
         let bodies: Vec<&str> = received.iter().map(|r| r.rsplit('|').next().unwrap()).collect();
         assert_eq!(bodies, ["{\"a\":1}", "{\"a\":1}", "refused", "b"]);
-        for part in ["post /alerts http/1.1|", "content-type: application/json|", "user-agent: falcosecurity/falco|"] {
+        for part in [
+            "post /alerts http/1.1|",
+            "content-type: application/json|",
+            "user-agent: falcosecurity/falco|",
+        ] {
             assert!(received[0].contains(part), "{part} is missing in {}", received[0]);
         }
     }

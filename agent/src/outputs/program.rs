@@ -41,7 +41,8 @@ impl ProgramOutput {
     /// Hands the oldest line to a program of its own and waits for it.
     fn run_for_one(&mut self) -> io::Result<()> {
         let (mut child, mut stdin) = self.start()?;
-        let end = memchr::memchr(b'\n', &self.lines.0).map_or(self.lines.0.len(), |newline| newline + 1);
+        let end =
+            memchr::memchr(b'\n', &self.lines.0).map_or(self.lines.0.len(), |newline| newline + 1);
         let written = stdin.write_all(&self.lines.0[..end]);
         drop(stdin);
         let status = child.wait().map_err(|error| self.failure(&error))?;
