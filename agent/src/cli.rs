@@ -209,10 +209,10 @@ fn list_format(text: &str) -> Result<ListFormat, String> {
 
 /// Says what to use instead where the flag is one that Falco had once.
 fn usage_error(error: &clap::Error) -> UsageError {
-    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) {
-        if let Some(replacement) = replacement(flag) {
-            return UsageError::Removed { flag: flag.clone(), replacement };
-        }
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && let Some(replacement) = replacement(flag)
+    {
+        return UsageError::Removed { flag: flag.clone(), replacement };
     }
     let message = error.render().to_string();
     let message = message.strip_prefix("error: ").unwrap_or(&message);

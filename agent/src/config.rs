@@ -1,8 +1,10 @@
 //! The configuration: a `falco.yaml`, the files it includes, and `-o` options, as typed settings.
 //!
-//! file --tree--> tree --expand `${VAR}`--> tree --include `config_files`--> tree
-//!                                                            | `-o` options
-//!                                       [`Config`] <--section-- tree
+//! ```text
+//! file --tree--> Node --expand `${VAR}`--> Node --include `config_files`--> Node
+//!                                                                         | command_option
+//!                                                    Config <--section-- Node
+//! ```
 //!
 //! Source: Falco 0.44, `userspace/falco/configuration.cpp`. Unlike there, a wrong value is an error
 //! that shows the place, instead of a silent default.

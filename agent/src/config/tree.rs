@@ -220,7 +220,7 @@ impl<'a> Builder<'a> {
         let offset = self.start + error.marker().byte_offset().unwrap_or_default();
         let offset = offset.min(self.source.text.len());
         ParseFailure {
-            message: error.info(),
+            message: format!("invalid YAML: {}", error.info()),
             position: Position { source: self.source.clone(), span: offset..offset },
         }
     }
