@@ -13,7 +13,8 @@ pub(crate) enum Ast {
         name: String,
         span: Span,
     },
-    Check(Check),
+    /// Boxed, because the parser passes trees up through a thousand frames.
+    Check(Box<Check>),
 }
 
 /// One comparison as written.
@@ -65,11 +66,15 @@ pub(crate) enum Test {
         operator: Operator,
         modifier: Modifier,
         constants: Vec<Constant>,
+        /// The list with its parentheses.
+        list: Span,
     },
     /// `in (…)`, `intersects (…)`, `pmatch (…)`
     Set {
         operator: Operator,
         constants: Vec<Constant>,
+        /// The list with its parentheses.
+        list: Span,
     },
     /// `OP val(field)` or `OP transformer(…)`
     Term {
@@ -88,7 +93,7 @@ pub(crate) struct Constant {
 /// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operator {
-    /// `=` and `==` print alike but are one meaning; the spelling is kept for printing.
+    /// `=` and `==` mean the same; the spelling is kept for printing.
     Equal {
         doubled: bool,
     },
