@@ -133,20 +133,12 @@ fn subjects<'d>(event: Value<'d>, path: Path) -> impl Iterator<Item = (Value<'d>
     })
 }
 
-/// The name of the pod that the request is about.
-///
-/// Only the response has it when the server makes up the name. Without a response object it is the name in the request,
-/// which stock does not look at.
+/// The name of the pod itself that the request is about, from the response: only there is a name that the server made up.
 pub(super) fn pod_name(event: Value<'_>, path: Path) -> Option<Text> {
     let target = event.get(b"objectRef")?;
-    let has_subresource = target
-        .get(b"subresource")
-        .and_then(Value::as_str)
-        .is_some_and(|subresource| !subresource.is_empty());
-    if !target.get(b"resource")?.is_str(b"pods") || has_subresource {
-        return None;
-    }
-    scalar(event, path).or_else(|| target.get(b"name").map(text))
+    let is_pod = target.get(b"resource")?.is_str(b"pods");
+    let subresource = target.get(b"subresource").and_then(Value::as_str).unwrap_or_default();
+    if is_pod && subresource.is_empty() { scalar(event, path) } else { None }
 }
 
 /// Whether a volume mounts the host's path `key`; a star at its end stands for anything.

@@ -6,8 +6,8 @@ use super::{Text, methods};
 
 /// The first value of the parameter `key`, decoded.
 ///
-/// A malformed parameter is skipped, as the API server itself does. Stock then finds no parameter at all, so that a
-/// malformed one hides the others.
+/// A malformed parameter is skipped, as the API server itself does, and the rest of the URI does not matter. Stock finds
+/// no parameter at all when anything in the URI is malformed, so that a client can hide the others.
 pub(super) fn parameter(event: Value<'_>, key: &[u8]) -> Option<Text> {
     let uri = methods::text(event.get(b"requestURI")?);
     let uri = uri.split(|&byte| byte == b'#').next()?;

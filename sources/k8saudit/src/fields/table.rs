@@ -51,7 +51,7 @@ pub(crate) const FIELDS: [Field; 100] = [
     text("ka.target.subresource", scalar, &["objectRef", "subresource"],
         "Subresource that the request is about, such as exec"),
     text("ka.target.pod.name", pod_name, &["responseObject", "metadata", "name"],
-        "Name of the pod that the request is about, from the response where there is one"),
+        "Name of the pod that the request is about, from the response"),
     list("ka.req.binding.subjects", elements, &["requestObject", "subjects"],
         "Subjects of a role binding, each as JSON"),
     list("ka.req.binding.subjects.user_names", subject_names, &["User"],

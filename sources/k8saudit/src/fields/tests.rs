@@ -83,14 +83,15 @@ fn malformed_parameters_hide_no_others() {
 }
 
 #[test]
-fn an_index_beyond_all_bounds_finds_nothing() {
-    let payload =
-        r#"{"auditID":"x","requestObject":{"spec":{"containers":[{"name":"a"}],"ports":[1]}}}"#;
-    for index in ["1", "9223372036854775808", "18446744073709551615"] {
+fn arguments_that_crash_falco_find_nothing() {
+    let payload = r#"{"auditID":"x","requestObject":{"spec":{"containers":[{"name":"a"}],"ports":[1],
+        "volumes":[{"hostPath":{"path":"/etc"}}]}}}"#;
+    for index in ["9223372036854775808", "18446744073709551615"] {
         check("ka.req.pod.containers.name", Some(index), payload, &[]);
         check("ka.req.pod.containers.eff_run_as_user", Some(index), payload, &[]);
         check("ka.req.service.ports", Some(index), payload, &[]);
     }
+    check("ka.req.volume.hostpath", Some(""), payload, &["false"]);
 }
 
 #[test]
