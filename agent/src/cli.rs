@@ -8,17 +8,22 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 
+const EXAMPLES: &str = r#"Examples:
+  shikra -c config/shikra.yaml                         run
+  shikra -c config/shikra.yaml -o json_output=true     run with one setting changed
+  shikra -c config/shikra.yaml -V my_rules.yaml        check a rules file
+  shikra -c config/shikra.yaml --list=k8s_audit        show the fields for conditions and outputs
+
+A KEY may lead into lists and maps, and a VALUE may be one:
+  -o plugins[0].open_params=/var/log/audit.log   -o 'rules[]={"disable": {"tag": "network"}}'"#;
+
 /// What the user asked for.
 #[derive(Debug, Parser)]
 #[command(
     name = "shikra",
     about = "Watches event streams and raises alerts by Falco rules.",
     override_usage = "shikra [OPTION...]",
-    after_help = "Examples:\n  \
-        shikra -c config/shikra.yaml                     run\n  \
-        shikra -c config/shikra.yaml -V my_rules.yaml    check a rules file\n  \
-        shikra -c config/shikra.yaml --list=k8s_audit    show the fields for conditions and outputs\n  \
-        shikra -c config/shikra.yaml -o json_output=true run with one setting changed",
+    after_help = EXAMPLES,
     args_override_self = true,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -30,8 +35,7 @@ pub(crate) struct Cli {
     #[arg(short = 'c', value_name = "PATH", help_heading = "Run")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Sets one configuration key, over what files say: `-o json_output=true`, `-o plugins[0].open_params=FILE`,
-    /// `-o 'rules[]={"disable": {"tag": "x"}}'`. Repeatable.
+    /// Sets one configuration key over what files say. Repeatable.
     #[arg(
         short = 'o',
         long = "option",

@@ -34,7 +34,7 @@ mod webserver;
 
 pub(crate) use alerts::{AlertsConfig, AppendOutput, ExtraField};
 pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
-pub(crate) use logging::{LogConfig, PluginSeverity};
+pub(crate) use logging::LogConfig;
 pub(crate) use metrics::MetricsConfig;
 pub(crate) use outputs::{
     CertificateAuthority, FileOutputConfig, HttpOutputConfig, OutputsConfig, ProgramOutputConfig,

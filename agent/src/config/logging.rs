@@ -1,5 +1,6 @@
 //! Where the agent's own messages go, and which of them.
 
+use plugin_host::LogSeverity;
 use rules_engine::Priority;
 
 use super::section::Section;
@@ -12,20 +13,7 @@ pub(crate) struct LogConfig {
     /// Less severe messages are not logged. Levels have the names of priorities.
     pub(crate) level: Priority,
     /// The least severe messages of plugins that are logged; `None` if they are not at all.
-    pub(crate) plugin_severity: Option<PluginSeverity>,
-}
-
-/// How severe a plugin says its message is; the smaller, the more severe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum PluginSeverity {
-    Fatal,
-    Critical,
-    Error,
-    Warning,
-    Notice,
-    Info,
-    Debug,
-    Trace,
+    pub(crate) plugin_severity: Option<LogSeverity>,
 }
 
 impl LogConfig {
@@ -38,7 +26,7 @@ impl LogConfig {
             }),
             plugin_severity: root.section("libs_logger", |section| {
                 let enabled = section.flag("enabled", true);
-                let severity = section.parsed("severity", PluginSeverity::Info, |text| {
+                let severity = section.parsed("severity", LogSeverity::Info, |text| {
                     plugin_severity(text)
                         .ok_or_else(|| format!("Unknown sinsp log severity {text}"))
                 });
@@ -58,16 +46,16 @@ fn log_level(text: &str) -> Option<Priority> {
     }
 }
 
-fn plugin_severity(text: &str) -> Option<PluginSeverity> {
+fn plugin_severity(text: &str) -> Option<LogSeverity> {
     Some(match text {
-        "fatal" => PluginSeverity::Fatal,
-        "critical" => PluginSeverity::Critical,
-        "error" => PluginSeverity::Error,
-        "warning" => PluginSeverity::Warning,
-        "notice" => PluginSeverity::Notice,
-        "info" => PluginSeverity::Info,
-        "debug" => PluginSeverity::Debug,
-        "trace" => PluginSeverity::Trace,
+        "fatal" => LogSeverity::Fatal,
+        "critical" => LogSeverity::Critical,
+        "error" => LogSeverity::Error,
+        "warning" => LogSeverity::Warning,
+        "notice" => LogSeverity::Notice,
+        "info" => LogSeverity::Info,
+        "debug" => LogSeverity::Debug,
+        "trace" => LogSeverity::Trace,
         _ => return None,
     })
 }
