@@ -44,25 +44,19 @@ pub(super) fn read(root: &mut Section<'_, '_>) {
 }
 
 fn read_engine(root: &mut Section<'_, '_>) {
-    let mut is_driverless = true;
     ignore_if(root, "engine", |section| {
         let kind = section.text("kind", "nodriver");
         match kind.as_str() {
-            "nodriver" | "" => {}
-            "kmod" | "modern_ebpf" => is_driverless = false,
+            "nodriver" | "kmod" | "modern_ebpf" | "" => {}
             "ebpf" | "gvisor" => {
-                is_driverless = false;
-                let position = section.position("kind").map(ToString::to_string);
+                let place = section.position("kind").map(ToString::to_string).unwrap_or_default();
                 section.findings().warning(format!(
-                    "{}: engine.kind '{kind}' is deprecated and has no effect",
-                    position.unwrap_or_default()
+                    "{place}: engine.kind '{kind}' was removed from Falco and has no effect"
                 ));
             }
             "replay" => section.problem("kind", "replaying capture files is not supported"),
             _ => section.problem("kind", &format!("engine.kind '{kind}' is not a valid kind.")),
         }
-        is_driverless &=
-            !["kmod", "modern_ebpf", "replay"].iter().any(|key| section.is_present(key));
         section.section("kmod", |section| {
             section.number("buf_size_preset", 4u16);
             section.flag("drop_failed_exit", false);
@@ -76,7 +70,8 @@ fn read_engine(root: &mut Section<'_, '_>) {
         section.section("replay", |section| section.text("capture_file", ""));
         section.removed_key("ebpf", "the driver was removed from Falco");
         section.removed_key("gvisor", "the engine was removed from Falco");
-        !is_driverless
+        let names_driver = matches!(kind.as_str(), "kmod" | "modern_ebpf");
+        names_driver || section.is_present("kmod") || section.is_present("modern_ebpf")
     });
 }
 
