@@ -12,6 +12,7 @@ use super::methods::{
 use super::query::parameter;
 use super::{Field, Method, Path, Text};
 
+// A row is a field: its name, method and path, and what it means.
 #[rustfmt::skip]
 pub(crate) const FIELDS: [Field; 100] = [
     text("ka.auditid", scalar, &["auditID"],
@@ -139,7 +140,7 @@ pub(crate) const FIELDS: [Field; 100] = [
     indexed("ka.req.pod.volumes.hostpath", values, &["spec", "volumes", "hostPath", "path"],
         "Paths of the host that the volumes of the pod mount"),
     keyed("ka.req.volume.hostpath", mounts_host_path,
-        "Deprecated by ka.req.pod.volumes.hostpath: whether a volume mounts this path of the host, or with a star at its end one that starts so"),
+        "Deprecated by ka.req.pod.volumes.hostpath: whether a volume mounts this path of the host, as in /etc or /etc*"),
     indexed("ka.req.pod.volumes.flexvolume_driver", values, &["spec", "volumes", "flexVolume", "driver"],
         "Drivers of the flex volumes of the pod"),
     indexed("ka.req.pod.volumes.volume_type", volume_types, &["spec", "volumes"],
