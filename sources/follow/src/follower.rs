@@ -21,8 +21,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// What to follow, and how.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Paths, or patterns with `*`, `?`, `[..]` or `**`.
-    pub patterns: Vec<String>,
+    /// Which files.
+    pub patterns: Vec<FilePattern>,
     /// Where to start in files that exist at the very first start.
     pub start: Start,
     /// Longer lines are skipped.
@@ -37,7 +37,7 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults: from the end, lines up to 16 MiB, no state file.
-    pub fn new(patterns: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(patterns: impl IntoIterator<Item = FilePattern>) -> Self {
         Self {
             patterns: patterns.into_iter().collect(),
             start: Start::End,
@@ -66,8 +66,6 @@ pub enum Start {
 pub enum OpenError {
     #[error("no file to follow")]
     NoPattern,
-    #[error("bad file pattern `{pattern}`")]
-    Pattern { pattern: String, source: glob::PatternError },
     #[error("cannot keep positions in {}", path.display())]
     StateFile { path: PathBuf, source: io::Error },
 }
@@ -76,7 +74,6 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Follower {
     settings: Settings,
-    patterns: Vec<FilePattern>,
     files: Vec<FollowedFile>,
     /// Files that ended, until their last lines are acknowledged.
     ended: Vec<FollowedFile>,
@@ -101,14 +98,9 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// Settings that can never work: a bad pattern, a state file that cannot be written.
+    /// Settings that can never work: no pattern, a state file that cannot be written.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let parse = |pattern: &String| {
-            FilePattern::parse(pattern)
-                .map_err(|source| OpenError::Pattern { pattern: pattern.clone(), source })
-        };
-        let patterns = settings.patterns.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        if patterns.is_empty() {
+        if settings.patterns.is_empty() {
             return Err(OpenError::NoPattern);
         }
         let mut notices = Vec::new();
@@ -129,7 +121,6 @@ impl Follower {
             }
         }
         let mut follower = Self {
-            patterns,
             files: Vec::new(),
             ended: Vec::new(),
             unclaimed,
@@ -215,7 +206,7 @@ impl Follower {
             self.open_rotated_before(&file, &found);
             self.start(file);
         }
-        let patterns = &self.patterns;
+        let patterns = &self.settings.patterns;
         self.unclaimed.retain(|checkpoint| {
             // Kept while the file may come back: it is named, or its directory is not mounted yet.
             patterns.iter().any(
@@ -228,7 +219,8 @@ impl Follower {
     fn find_files(&mut self) -> Vec<(PathBuf, Identity)> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
-        for path in self.patterns.iter().flat_map(FilePattern::expand).collect::<Vec<_>>() {
+        for path in self.settings.patterns.iter().flat_map(FilePattern::expand).collect::<Vec<_>>()
+        {
             self.wakeup.watch(paths::parent(&path), &mut self.notices);
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => {

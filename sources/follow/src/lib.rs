@@ -21,7 +21,7 @@
 //!
 //! let mut follower = follow::Follower::open(follow::Settings {
 //!     start: follow::Start::Begin,
-//!     ..follow::Settings::new([path.display().to_string()])
+//!     ..follow::Settings::new([follow::FilePattern::Path(path)])
 //! })?;
 //! let batch = follower.next_lines(Duration::from_secs(5), 1 << 20);
 //! let texts: Vec<&[u8]> = batch.lines().map(|line| line.text).collect();
@@ -43,4 +43,5 @@ mod wakeup;
 pub use batch::{Batch, Line};
 pub use follower::{Follower, OpenError, Settings, Start};
 pub use notice::Notice;
+pub use paths::FilePattern;
 pub use splitter::{LineSplitter, Split};

@@ -1,6 +1,6 @@
 //! What went wrong or was noticed while following; nothing of it stops the follower.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 /// Something an operator wants to know about a followed file.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +27,15 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// True if nothing is wrong.
-    pub fn is_information(&self) -> bool {
-        matches!(self, Self::Rotated { .. })
+    /// Writes the notice to the log: a warning, unless nothing is wrong.
+    pub fn log(&self) {
+        let level = match self {
+            Self::Rotated { .. } => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        match self.source() {
+            Some(cause) => log::log!(level, "{self}: {cause}"),
+            None => log::log!(level, "{self}"),
+        }
     }
 }

@@ -29,15 +29,22 @@ impl Identity {
     }
 }
 
-/// The files to follow: a path, or a pattern with `*`, `?`, `[..]` or `**`.
-#[derive(Debug)]
-pub(crate) enum FilePattern {
+/// Which files to follow.
+#[derive(Debug, Clone)]
+pub enum FilePattern {
+    /// One file, which need not exist yet.
     Path(PathBuf),
+    /// All files that match, now or later.
     Glob(Pattern),
 }
 
 impl FilePattern {
-    pub(crate) fn parse(text: &str) -> Result<Self, glob::PatternError> {
+    /// Reads a pattern with `*`, `?`, `[..]` or `**`; a text without these is a path.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not a pattern, such as `a[`.
+    pub fn parse(text: &str) -> Result<Self, glob::PatternError> {
         if text.contains(['*', '?', '[']) {
             Pattern::new(text).map(Self::Glob)
         } else {

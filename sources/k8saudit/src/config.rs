@@ -12,21 +12,57 @@ use serde::Deserialize;
 pub struct Config {
     /// PEM file with the certificate chain and the private key of the https webhook.
     pub ssl_certificate: PathBuf,
+    /// PEM file with the private key, if it is not in the file of the certificate.
+    pub ssl_key: Option<PathBuf>,
     /// Accepted for the sake of existing configurations, without effect.
     pub use_async: bool,
-    /// Largest event, in bytes of JSON without blanks.
-    pub max_event_size: u64,
+    /// Largest event, in bytes of JSON without blanks; without it, no event is dropped for its size.
+    pub max_event_size: Option<u64>,
     /// Largest body of a webhook request, in bytes.
     pub webhook_max_batch_size: u64,
+    /// Where a followed file is first read from; later starts go on from `stateFile`.
+    pub start_at: StartAt,
+    /// File that keeps the position in a followed file; without it, every start is the first.
+    pub state_file: Option<PathBuf>,
+}
+
+/// Where reading a followed file starts.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(crate = "falco_plugin::schemars")]
+#[serde(rename_all = "lowercase")]
+pub enum StartAt {
+    /// At its first line.
+    Begin,
+    /// After its last line, as stock does.
+    End,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             ssl_certificate: "/etc/falco/falco.pem".into(),
+            ssl_key: None,
             use_async: true,
-            max_event_size: 262_144,
+            max_event_size: None,
             webhook_max_batch_size: 12_582_912,
+            start_at: StartAt::End,
+            state_file: None,
         }
     }
+}
+
+impl Config {
+    /// The largest event, as a size in memory.
+    pub(crate) fn max_event_bytes(&self) -> Option<usize> {
+        self.max_event_size.map(size)
+    }
+
+    /// The largest body, as a size in memory.
+    pub(crate) fn max_body_bytes(&self) -> usize {
+        size(self.webhook_max_batch_size)
+    }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

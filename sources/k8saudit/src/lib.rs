@@ -1,6 +1,8 @@
 //! Falco plugin `k8saudit`: Kubernetes audit events, and the `ka.*` fields of them.
 //!
 //! ```text
+//! webhook, followed file, file --event_list--> events --source--> next_batch
+//!
 //! event --EventDocument--> JSON document --fields--> value of one field, as text
 //! ```
 //!
@@ -8,10 +10,18 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod event_list;
+mod event_time;
 mod extraction;
 mod fields;
+mod line;
+mod open_params;
+mod read_once;
+mod source;
+mod tail;
+mod webhook;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use falco_plugin::base::{Json, Plugin};
 use falco_plugin::tables::TablesInput;
@@ -19,11 +29,15 @@ use plugin_support::guard;
 use plugin_support::json::EventDocument;
 
 use crate::config::Config;
+pub use crate::source::AuditStream;
 
 /// The plugin's state.
 #[derive(Debug)]
 pub struct K8sAudit {
+    config: Config,
     document: EventDocument,
+    /// The text of the last `list_open_params`, which the host borrows.
+    open_params: CString,
 }
 
 impl Plugin for K8sAudit {
@@ -35,17 +49,20 @@ impl Plugin for K8sAudit {
     const CONTACT: &'static CStr = c"the Shikra authors";
     type ConfigType = Json<Config>;
 
-    fn new(_input: Option<&TablesInput>, Json(_config): Json<Config>) -> anyhow::Result<Self> {
-        guard("init", || Ok(Self { document: EventDocument::default() }))
+    fn new(_input: Option<&TablesInput>, Json(config): Json<Config>) -> anyhow::Result<Self> {
+        guard("init", || {
+            Ok(Self { config, document: EventDocument::default(), open_params: CString::default() })
+        })
     }
 }
 
 /// The C functions of the plugin; a module of its own, since the SDK's macros use what this crate forbids.
 mod exports {
-    use falco_plugin::{extract_plugin, plugin};
+    use falco_plugin::{extract_plugin, plugin, source_plugin};
 
     use crate::K8sAudit;
 
     plugin!(K8sAudit);
+    source_plugin!(K8sAudit);
     extract_plugin!(K8sAudit);
 }

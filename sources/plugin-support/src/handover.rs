@@ -247,6 +247,11 @@ impl Receiver {
         Ok(events)
     }
 
+    /// Bytes of what was announced, offered or handed out, and not processed yet.
+    pub fn used_bytes(&self) -> usize {
+        self.shared.lock().used_bytes
+    }
+
     fn acknowledge(&mut self) {
         for parcel in mem::take(&mut self.handed_out) {
             // The sender may have stopped to wait, for example because its client went away.
@@ -372,6 +377,7 @@ mod tests {
         offer(&sender, &["123"]).unwrap();
         assert_eq!(offer(&sender, &["456"]).unwrap_err(), Refusal::Full);
         check(&mut receiver, &["123"]);
+        assert_eq!(receiver.used_bytes(), 3);
         assert_eq!(offer(&sender, &["456"]).unwrap_err(), Refusal::Full);
         check(&mut receiver, &[]);
         offer(&sender, &["45678"]).unwrap();

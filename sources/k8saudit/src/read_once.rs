@@ -1,0 +1,195 @@
+//! A file, or all files of a directory, read once from start to end.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use follow::{LineSplitter, Split};
+use plugin_support::handover::Events;
+
+use crate::{config::Config, event_list::EventReader, line};
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", path.display())]
+pub(crate) struct ReadError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Files that are read one after the other.
+#[derive(Debug)]
+pub(crate) struct ReadOnce {
+    current: Option<OpenFile>,
+    next: VecDeque<PathBuf>,
+    splitter: LineSplitter,
+    reader: EventReader,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    file: File,
+    lines: u64,
+}
+
+impl ReadOnce {
+    /// Opens a file, or lists a directory.
+    pub(crate) fn open(path: &Path, config: &Config) -> Result<Self, ReadError> {
+        let error = |source| ReadError { path: path.to_owned(), source };
+        let (mut current, mut next) = (None, VecDeque::new());
+        if path.is_dir() {
+            next = oldest_first(path).map_err(error)?;
+        } else {
+            current = Some(OpenFile::open(path.to_owned()).map_err(error)?);
+        }
+        Ok(Self {
+            current,
+            next,
+            splitter: LineSplitter::new(line::LIMIT),
+            reader: EventReader::new(config.max_event_bytes()),
+            buffer: vec![0; CHUNK_BYTES],
+        })
+    }
+
+    /// Reads on until there are events; false at the end of the last file.
+    pub(crate) fn read(&mut self, events: &mut Events) -> bool {
+        while events.is_empty() {
+            let Self { current, next, splitter, reader, buffer } = self;
+            let Some(open) = current else {
+                let Some(path) = next.pop_front() else { return false };
+                match OpenFile::open(path.clone()) {
+                    Ok(file) => *current = Some(file),
+                    Err(error) => log::error!("cannot read {}: {error}", path.display()),
+                }
+                continue;
+            };
+            let mut add = |split: Split<'_>| {
+                open.lines += 1;
+                match split {
+                    Split::Line(text) => line::read(reader, &open.path, open.lines, text, events),
+                    Split::TooLong { length } => log::error!(
+                        "{} line {} is {length} bytes long, over the limit: skipped",
+                        open.path.display(),
+                        open.lines
+                    ),
+                }
+            };
+            match open.file.read(buffer) {
+                Ok(0) => {
+                    splitter.finish(add);
+                    *current = None;
+                }
+                Ok(read) => splitter.push(&buffer[..read], &mut add),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::error!("cannot read {}: {error}", open.path.display());
+                    splitter.reset();
+                    *current = None;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl OpenFile {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        Ok(Self { file: File::open(&path)?, path, lines: 0 })
+    }
+}
+
+/// The files of a directory, hidden ones too, subdirectories not.
+fn oldest_first(directory: &Path) -> io::Result<VecDeque<PathBuf>> {
+    let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let metadata = fs::metadata(&path)?;
+        if metadata.is_dir() {
+            continue;
+        }
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            log::warn!("{} is compressed: skipped", path.display());
+            continue;
+        }
+        found.push((metadata.modified()?, path));
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: &str) -> String {
+        format!(r#"{{"kind":"Event","auditID":"{id}","stageTimestamp":"2024-01-02T03:04:05Z"}}"#)
+    }
+
+    #[track_caller]
+    fn check(path: &Path, expected: &[&str]) {
+        let mut files = ReadOnce::open(path, &Config::default()).unwrap();
+        let (mut payloads, mut events) = (Vec::new(), Events::default());
+        while files.read(&mut events) {
+            payloads.extend(
+                events.iter().map(|(_, payload)| String::from_utf8_lossy(payload).into_owned()),
+            );
+            events.truncate(0);
+        }
+        assert_eq!(payloads, expected.iter().map(|id| event(id)).collect::<Vec<_>>());
+    }
+
+    /// F12
+    #[test]
+    fn lines_end_in_any_way_and_bad_ones_cost_only_themselves() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let (a, b, c) = (event("a"), event("b"), event("c"));
+        fs::write(&path, format!("{a}\r\n\n{b}\ngarbage\n  \n{c}")).unwrap();
+        check(&path, &["a", "b", "c"]);
+        fs::write(&path, "").unwrap();
+        check(&path, &[]);
+    }
+
+    /// F11
+    #[test]
+    fn a_long_line_is_an_event_like_any_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let (a, padding) = (event("a"), " ".repeat(5 << 20));
+        fs::write(&path, format!("{padding}{a}\n{}\n", event("b"))).unwrap();
+        check(&path, &["a", "b"]);
+    }
+
+    /// F13
+    #[test]
+    fn a_directory_is_read_oldest_file_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, age: u64, text: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            let time = SystemTime::now() - std::time::Duration::from_secs(age);
+            File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        };
+        write("2.jsonl", 10, &event("2"));
+        write("3.jsonl", 30, &event("3"));
+        write(".hidden", 20, &event("hidden"));
+        write("old.gz", 40, "\x1f");
+        fs::create_dir(directory.path().join("sub")).unwrap();
+        check(directory.path(), &["3", "hidden", "2"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_that_names_it() {
+        let error =
+            ReadOnce::open(Path::new("/nowhere/audit.jsonl"), &Config::default()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read /nowhere/audit.jsonl");
+    }
+}

@@ -1,0 +1,332 @@
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::*;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const LIMIT: BatchLimit = BatchLimit { events: 2, bytes: 1 << 20 };
+const JSON: &str = "content-type: application/json\r\n";
+
+fn event(id: &str) -> String {
+    format!(r#"{{"kind":"Event","auditID":"{id}","stageTimestamp":"2024-01-02T03:04:05Z"}}"#)
+}
+
+fn local(path: &str) -> Address {
+    Address { tls: false, host: "127.0.0.1".into(), port: 0, path: path.into() }
+}
+
+fn open(config: &Config) -> Webhook {
+    Webhook::open(&local("/k8s-audit"), config).unwrap()
+}
+
+/// A host that asks for batches all the time.
+struct Host {
+    stop: Arc<AtomicBool>,
+    pulling: JoinHandle<Vec<String>>,
+}
+
+impl Host {
+    fn start(mut webhook: Webhook) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let pulling = thread::spawn(move || {
+            let mut payloads = Vec::new();
+            while !stopping.load(Ordering::Relaxed) {
+                pull(&mut webhook, &mut payloads);
+            }
+            payloads
+        });
+        Self { stop, pulling }
+    }
+
+    /// Closes the source; returns the payloads of all events.
+    fn finish(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.pulling.join().unwrap()
+    }
+}
+
+fn pull(webhook: &mut Webhook, payloads: &mut Vec<String>) -> usize {
+    let add = |_, payload: &[u8]| {
+        payloads.push(String::from_utf8_lossy(payload).into_owned());
+        Ok(())
+    };
+    webhook.pull(Duration::from_millis(10), LIMIT, add).unwrap()
+}
+
+#[track_caller]
+fn pull_until_events(webhook: &mut Webhook) -> Vec<String> {
+    let deadline = Instant::now() + DEADLINE;
+    let mut payloads = Vec::new();
+    while pull(webhook, &mut payloads) == 0 {
+        assert!(Instant::now() < deadline, "no event arrived");
+    }
+    payloads
+}
+
+/// Sends a request and leaves the answer to be read.
+fn send(address: SocketAddr, request: &str, headers: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let head = format!("{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all((head + body).as_bytes()).unwrap();
+    stream
+}
+
+fn post(address: SocketAddr, body: &str) -> TcpStream {
+    let headers = format!("{JSON}content-length: {}\r\n", body.len());
+    send(address, "POST /k8s-audit", &headers, body)
+}
+
+/// Status and body of an answer.
+fn answer(mut stream: impl Read) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    format!("{} {}", head.split(' ').nth(1).unwrap(), body.trim_end()).trim_end().to_owned()
+}
+
+fn is_silent(stream: &TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let silent = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    silent
+}
+
+/// H1 to H11; the address and the limit are those of `requests_are_answered`.
+#[track_caller]
+fn check(address: SocketAddr, request: &str, headers: &str, body: &str, expected: &str) {
+    let length = match headers.contains("transfer-encoding") {
+        true => String::new(),
+        false => format!("content-length: {}\r\n", body.len()),
+    };
+    let headers = format!("{headers}{length}");
+    assert_eq!(answer(send(address, request, &headers, body)), expected, "{request} {headers}");
+}
+
+#[test]
+fn requests_are_answered() {
+    let webhook = open(&Config { webhook_max_batch_size: 100, ..Config::default() });
+    let address = webhook.address;
+    let host = Host::start(webhook);
+    let body = event("a");
+    let too_large = "413 bad request: request body too large, webhookMaxBatchSize is 100";
+
+    check(address, "POST /k8s-audit", JSON, &body, "200");
+    check(address, "GET /k8s-audit", JSON, "", "405 GET method not allowed");
+    check(address, "PUT /k8s-audit", JSON, &body, "405 PUT method not allowed");
+    check(address, "POST /k8s-audit", "", &body, "400 wrong Content Type");
+    check(
+        address,
+        "POST /k8s-audit",
+        "content-type: text/plain\r\n",
+        &body,
+        "400 wrong Content Type",
+    );
+    check(
+        address,
+        "POST /k8s-audit",
+        "content-type: application/json; charset=utf-8\r\n",
+        &body,
+        "200",
+    );
+    check(address, "POST /k8s-audit", "content-type: Application/JSON\r\n", &body, "200");
+    check(address, "POST /other", JSON, &body, "404 404 page not found");
+    check(address, "POST /k8s-audit/", JSON, &body, "404 404 page not found");
+    check(address, "POST /k8s-audit?timeout=30s", JSON, &body, "200");
+    let gzip = format!("{JSON}content-encoding: gzip\r\n");
+    check(address, "POST /k8s-audit", &gzip, &body, "415 encoded bodies are not supported");
+
+    let chunked = format!("{JSON}transfer-encoding: chunked\r\n");
+    let chunks = |text: &str| format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
+    check(address, "POST /k8s-audit", &chunked, &chunks(&body), "200");
+    check(address, "POST /k8s-audit", &chunked, &chunks(&body.repeat(2)), too_large);
+    check(address, "POST /k8s-audit", JSON, &body.repeat(2), too_large);
+
+    check(address, "POST /k8s-audit", JSON, "{\"kind\":0}", "200");
+    check(
+        address,
+        "POST /k8s-audit",
+        JSON,
+        "",
+        "400 bad request: invalid JSON at byte 0: a value is missing",
+    );
+    check(
+        address,
+        "POST /k8s-audit",
+        JSON,
+        "{not json",
+        "400 bad request: invalid JSON at byte 1: an object's key is missing",
+    );
+    assert_eq!(host.finish(), vec![body; 5]);
+}
+
+#[test]
+fn a_post_is_answered_when_its_last_event_was_processed() {
+    let mut webhook = open(&Config::default());
+    let body = format!("[{},{},{}]", event("1"), event("2"), event("3"));
+    let client = post(webhook.address, &body);
+    assert_eq!(pull_until_events(&mut webhook), [event("1"), event("2")]);
+    assert_eq!(pull_until_events(&mut webhook), [event("3")]);
+    assert!(is_silent(&client));
+    assert_eq!(pull(&mut webhook, &mut Vec::new()), 0);
+    assert_eq!(answer(client), "200");
+}
+
+#[test]
+fn closing_answers_what_was_processed_and_what_was_not() {
+    let mut webhook = open(&Config::default());
+    let client = post(webhook.address, &event("1"));
+    assert_eq!(pull_until_events(&mut webhook), [event("1")]);
+    drop(webhook);
+    assert_eq!(answer(client), "200");
+
+    let mut webhook = open(&Config::default());
+    let client = post(webhook.address, &format!("[{},{},{}]", event("1"), event("2"), event("3")));
+    assert_eq!(pull_until_events(&mut webhook), [event("1"), event("2")]);
+    drop(webhook);
+    assert_eq!(answer(client), "503 shutting down, the events were not processed");
+}
+
+#[track_caller]
+fn wait_for_used_bytes(webhook: &Webhook, expected: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    while webhook.receiver.as_ref().unwrap().used_bytes() != expected {
+        assert!(Instant::now() < deadline, "the room was never {expected}");
+        thread::yield_now();
+    }
+}
+
+/// H12
+#[test]
+fn when_full_the_sender_keeps_its_events() {
+    let config = Config { webhook_max_batch_size: CAPACITY_BYTES as u64, ..Config::default() };
+    let webhook = open(&config);
+    let length = format!("{JSON}content-length: {CAPACITY_BYTES}\r\n");
+    let greedy = send(webhook.address, "POST /k8s-audit", &length, "{");
+    wait_for_used_bytes(&webhook, CAPACITY_BYTES);
+
+    let mut refused = String::new();
+    post(webhook.address, &event("a")).read_to_string(&mut refused).unwrap();
+    assert!(
+        refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1\r\n"),
+        "{refused}"
+    );
+
+    drop(greedy);
+    wait_for_used_bytes(&webhook, 0);
+    let address = webhook.address;
+    let host = Host::start(webhook);
+    assert_eq!(answer(post(address, &event("a"))), "200");
+    host.finish();
+}
+
+#[test]
+fn many_clients_at_once_lose_nothing_and_keep_the_order_of_each_body() {
+    let webhook = open(&Config::default());
+    let address = webhook.address;
+    let host = Host::start(webhook);
+    let client = |name: usize| {
+        move || {
+            for body in 0..20 {
+                let events: Vec<String> =
+                    (0..3).map(|n| event(&format!("{name}-{body}-{n}"))).collect();
+                let list = format!(r#"{{"kind":"EventList","items":[{}]}}"#, events.join(","));
+                assert_eq!(answer(post(address, &list)), "200");
+            }
+        }
+    };
+    let clients: Vec<_> = (0..4).map(|name| thread::spawn(client(name))).collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    let payloads = host.finish();
+    assert_eq!(payloads.len(), 4 * 20 * 3);
+    for three in payloads.chunks(3) {
+        let (body, _) = three[0].split_once("-0\"").unwrap();
+        assert!(three[1].starts_with(body) && three[2].starts_with(body), "{three:?}");
+    }
+}
+
+fn tls_config(certificate: &str, key: Option<&str>) -> Config {
+    let fixture = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
+    Config { ssl_certificate: fixture(certificate), ssl_key: key.map(fixture), ..Config::default() }
+}
+
+#[test]
+fn https_works_with_key_and_certificate_in_two_files_or_in_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let two = tls_config("certificate.pem", Some("key.pem"));
+    let both = directory.path().join("both.pem");
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    std::fs::write(&both, read(two.ssl_key.as_ref().unwrap()) + &read(&two.ssl_certificate))
+        .unwrap();
+    let one = Config { ssl_certificate: both, ..Config::default() };
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&two.ssl_certificate).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let client = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    for config in [two, one] {
+        let address = Address { tls: true, ..local("/k8s-audit") };
+        let webhook = Webhook::open(&address, &config).unwrap();
+        let tcp = TcpStream::connect(webhook.address).unwrap();
+        let host = Host::start(webhook);
+        let connection =
+            ClientConnection::new(Arc::clone(&client), "localhost".try_into().unwrap()).unwrap();
+        let mut stream = StreamOwned::new(connection, tcp);
+        let body = event("a");
+        let length = body.len();
+        let request = format!(
+            "POST /k8s-audit HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{JSON}content-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        assert_eq!(answer(stream), "200");
+        assert_eq!(host.finish(), [body]);
+    }
+}
+
+/// The whole chain of causes, as `open` reports it.
+fn error_of(address: &Address, config: &Config) -> String {
+    format!("{:#}", anyhow::Error::from(Webhook::open(address, config).unwrap_err()))
+}
+
+#[test]
+fn what_cannot_be_opened_names_its_address_or_file() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let address = Address { port, ..local("/") };
+    let error = error_of(&address, &Config::default());
+    assert!(
+        error.starts_with(&format!("cannot listen on 127.0.0.1:{port}: Address already in use")),
+        "{error}"
+    );
+
+    let tls = Address { tls: true, ..local("/") };
+    let check = |config: &Config, start: &str, file: &str| {
+        let error = error_of(&tls, config);
+        assert!(error.starts_with(start) && error.contains(file), "{error}");
+    };
+    check(&tls_config("absent.pem", None), "cannot read the certificate from", "absent.pem");
+    check(&tls_config("key.pem", None), "there is no certificate in", "key.pem");
+    check(
+        &tls_config("certificate.pem", None),
+        "cannot read the private key from",
+        "certificate.pem",
+    );
+}
