@@ -4,9 +4,12 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::slice;
 
-use crate::abi::{ByteBuffer, EventInput, ExtractField, ExtractInput, FieldResult, copy_text};
+use crate::abi::{
+    ByteBuffer, EventInput, ExtractField, ExtractFn, ExtractInput, FieldResult, copy_text,
+};
 use crate::event::Event;
 use crate::fields::{FieldInfo, FieldKind};
+use crate::library::Library;
 use crate::owner;
 use crate::plugin::Plugin;
 use crate::return_code::ReturnCode;
@@ -15,6 +18,8 @@ use crate::tables;
 /// What to ask a plugin for, prepared once so that asking allocates nothing.
 #[derive(Debug, Clone)]
 pub struct FieldRequest {
+    /// Tells the plugin it was made for: another one's answer would have another type.
+    function: ExtractFn,
     index: u32,
     name: CString,
     kind: FieldKind,
@@ -39,20 +44,38 @@ pub enum ArgumentError {
 }
 
 impl FieldRequest {
-    /// Prepares to ask for `field`, which stands at `index` in the plugin's list of fields.
+    /// Prepares to ask `library` for the field at `index` in its list of fields.
     ///
     /// # Errors
     ///
     /// When the field takes no such argument, or needs one.
+    ///
+    /// # Panics
+    ///
+    /// When the library has no such field.
     pub fn new(
-        field: &FieldInfo,
-        index: u32,
+        library: &Library,
+        index: usize,
         argument: Option<&str>,
+    ) -> Result<Self, ArgumentError> {
+        let function = library.functions.extract.map(|extract| extract.extract_fields);
+        let (Some(extraction), Some(function)) = (library.extraction(), function) else {
+            panic!("plugin {} is asked for a field and has none", library.name());
+        };
+        Self::prepare(&extraction.fields[index], index, argument, function)
+    }
+
+    fn prepare(
+        field: &FieldInfo,
+        index: usize,
+        argument: Option<&str>,
+        function: ExtractFn,
     ) -> Result<Self, ArgumentError> {
         let name = || field.name.clone();
         let nul = |_| ArgumentError::Nul { field: field.name.clone() };
         let mut request = Self {
-            index,
+            function,
+            index: u32::try_from(index).expect("no plugin has four thousand million fields"),
             name: CString::new(field.name.as_str()).map_err(nul)?,
             kind: field.kind,
             is_list: field.is_list,
@@ -165,6 +188,10 @@ impl<'p> Extractor<'p> {
     /// or `u64::MAX`, which mean "nothing parsed yet" to some, and no two events of one state share
     /// it. `source` is the event source of `event`; whether the plugin takes it is for the caller
     /// to know, see [`crate::Extraction::is_compatible_with`].
+    ///
+    /// # Panics
+    ///
+    /// When the request was made for another plugin.
     pub fn extract(
         &mut self,
         event: &Event<'_>,
@@ -174,6 +201,10 @@ impl<'p> Extractor<'p> {
     ) -> Option<Extracted<'_>> {
         debug_assert!(number != 0 && number != u64::MAX, "event numbers 0 and u64::MAX are taken");
         let extract_fields = self.plugin.library.functions.extract?.extract_fields;
+        assert!(
+            ptr::fn_addr_eq(extract_fields, request.function),
+            "a request is used with the plugin it was made for"
+        );
         if !self.plugin.event_types.contains(event.event_type()) {
             return None;
         }
@@ -311,7 +342,16 @@ fn describe(payload: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::StateHandle;
     use crate::fields::ArgumentInfo;
+
+    unsafe extern "C-unwind" fn never_called(
+        _state: *mut StateHandle,
+        _event: *const EventInput,
+        _input: *const ExtractInput,
+    ) -> i32 {
+        ReturnCode::UNWRITTEN
+    }
 
     /// Prints what the plugin would be asked, for a field with the given argument flags.
     #[track_caller]
@@ -331,7 +371,7 @@ mod tests {
             hidden: false,
             add_output: false,
         };
-        let found = match FieldRequest::new(&field, 0, argument) {
+        let found = match FieldRequest::prepare(&field, 0, argument, never_called) {
             Ok(request) => {
                 let index = request.argument_index as i64;
                 format!(

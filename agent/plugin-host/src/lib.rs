@@ -19,8 +19,7 @@
 //! use plugin_host::{FieldRequest, Library, NoBatch};
 //!
 //! let library = Library::open(Path::new("/usr/share/falco/plugins/libk8saudit.so"))?;
-//! let verb = library.extraction().and_then(|extraction| extraction.fields.first()).expect("k8saudit has fields");
-//! let request = FieldRequest::new(verb, 0, None)?;
+//! let first_field = FieldRequest::new(&library, 0, None)?;
 //!
 //! let log = Arc::new(|_, component: &str, message: &str| eprintln!("{component}: {message}"));
 //! let mut stream = library.init("", log)?.open("http://:9765/k8s-audit")?;
@@ -33,7 +32,7 @@
 //!     };
 //!     for event in batch.events() {
 //!         number += 1;
-//!         let _value = batch.extractor().extract(&event, number, c"k8s_audit", &request);
+//!         let _value = batch.extractor().extract(&event, number, c"k8s_audit", &first_field);
 //!     }
 //! }
 //! # #[expect(unreachable_code, reason = "fixes the type of the error")]

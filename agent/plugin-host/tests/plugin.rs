@@ -325,7 +325,7 @@ mod extraction {
         };
         let fields = &fixture.library.extraction().unwrap().fields;
         let index = fields.iter().position(|info| info.name == name).unwrap();
-        let request = FieldRequest::new(&fields[index], index as u32, argument).unwrap();
+        let request = FieldRequest::new(&fixture.library, index, argument).unwrap();
 
         let mut stream = fixture.open("2").unwrap();
         let mut batch = stream.next_batch().unwrap();
@@ -395,8 +395,7 @@ mod extraction {
     #[test]
     fn events_of_other_types_are_not_shown_to_the_plugin() {
         let fixture = Fixture::new();
-        let fields = &fixture.library.extraction().unwrap().fields;
-        let request = FieldRequest::new(&fields[0], 0, None).unwrap();
+        let request = FieldRequest::new(&fixture.library, 0, None).unwrap();
         let mut stream = fixture.open("1").unwrap();
         let event = stream.next_batch().unwrap().events().next().unwrap();
         let mut other = fixture.init(r#"{"mode": "async-events-only"}"#).unwrap();
