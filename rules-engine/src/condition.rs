@@ -1,6 +1,8 @@
 //! Conditions: text -> AST -> typed AST.
 
 pub(crate) mod ast;
+mod check;
+mod lint;
 mod parse;
 mod print;
 mod quote;
@@ -9,4 +11,10 @@ mod suggest;
 mod tests;
 pub(crate) mod typed;
 
+pub(crate) use check::{
+    CheckError, CheckErrorKind, OutputExpressionError, check, output_expression,
+};
+pub(crate) use lint::{Lint, LintKind, lint};
 pub(crate) use parse::{SyntaxError, parse};
+pub(crate) use quote::encode;
+pub(crate) use suggest::closest;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::condition::encode;
+use crate::condition::typed::FieldRef;
+
 /// The type of a field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FieldType {
@@ -118,4 +121,115 @@ pub struct FieldCatalogue {
     pub classes: Vec<FieldClass>,
     /// Values of the [`Provider::Static`] class, in the order of its fields.
     pub static_values: Vec<String>,
+}
+
+/// Why a rule cannot name a field so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what it is")]
+pub(crate) enum FieldError {
+    #[error("filter_check called with nonexistent field {0}")]
+    Unknown(String),
+    #[error("filter '{text}': {name} requires an argument but none provided")]
+    MissingArgument { text: String, name: String },
+    #[error(
+        "filter '{text}': {name} does not allow nor require an argument but one is provided: {argument}"
+    )]
+    UnwantedArgument { text: String, name: String, argument: String },
+    #[error("filter '{text}': {name} has unbalanced argument brackets")]
+    UnbalancedArgument { text: String, name: String },
+    #[error("filter {text} {name} has an invalid index argument {reason}: {argument}")]
+    InvalidIndex { text: String, name: String, reason: &'static str, argument: String },
+    #[error("filter '{text}': {name} has an argument that is not UTF-8 text")]
+    BinaryArgument { text: String, name: String },
+}
+
+impl FieldCatalogue {
+    /// Finds a field by its exact name, in the first class that has it, and checks its argument.
+    ///
+    /// Source: the look-up of libs, engine 0.63, and its texts. Stock takes the first class with a
+    /// field whose name is a prefix, so that one class can hide fields of another; here none does.
+    pub(crate) fn resolve(
+        &self,
+        name: &str,
+        argument: Option<&[u8]>,
+    ) -> Result<FieldRef, FieldError> {
+        let text = match argument {
+            Some(argument) => format!("{name}[{}]", String::from_utf8_lossy(argument)),
+            None => name.to_owned(),
+        };
+        let found = self.classes.iter().enumerate().find_map(|(class, candidate)| {
+            let field = candidate.fields.iter().position(|field| field.name == name)?;
+            Some((class, field))
+        });
+        let Some((class, field)) = found else { return Err(FieldError::Unknown(text)) };
+        let definition = &self.classes[class].fields[field];
+        let is_required = definition.argument.is_some_and(|rule| rule.required);
+        let argument = match (argument, self.classes[class].provider) {
+            (None, _) if is_required => {
+                return Err(FieldError::MissingArgument { text, name: name.to_owned() });
+            }
+            (None, _) => None,
+            (Some(argument), Provider::Plugin(_)) => {
+                Some(definition.read_argument(argument, &text)?)
+            }
+            // Only fields of plugins know arguments.
+            (Some(_), Provider::Generic | Provider::Static) => {
+                return Err(FieldError::Unknown(text));
+            }
+        };
+        let text = match &argument {
+            Some(argument) => format!("{name}[{}]", encode(argument.as_bytes())),
+            None => text,
+        };
+        let (kind, is_list) = (definition.kind, definition.is_list);
+        Ok(FieldRef { class, field, argument, kind, is_list, text })
+    }
+
+    /// The names of all fields, for suggestions.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.classes.iter().flat_map(|class| &class.fields).map(|field| field.name.as_str())
+    }
+}
+
+impl FieldDefinition {
+    /// Checks an argument as stock does, which reads it out of `text`, the field as written: up to the
+    /// first blank, and in it up to the first closing bracket.
+    fn read_argument(&self, argument: &[u8], text: &str) -> Result<String, FieldError> {
+        let name = self.name.clone();
+        let cut = text.split(' ').next().unwrap_or(text).to_owned();
+        let Some((read, _)) = cut[name.len() + 1..].split_once(']') else {
+            return Err(FieldError::UnbalancedArgument { text: cut, name });
+        };
+        let read = read.to_owned();
+        let Some(rule) = self.argument else {
+            return Err(FieldError::UnwantedArgument { text: cut, name, argument: read });
+        };
+        if rule.index
+            && !rule.key
+            && let Some(reason) = why_no_index(&read)
+        {
+            let text = text.to_owned();
+            return Err(FieldError::InvalidIndex { text, name, reason, argument: read });
+        }
+        if read.len() + name.len() + "[]".len() != text.len() {
+            return Err(FieldError::Unknown(text.to_owned()));
+        }
+        if read.as_bytes() != argument || read.contains('\0') {
+            // The plugin interface hands arguments over as C strings.
+            return Err(FieldError::BinaryArgument { text: text.to_owned(), name });
+        }
+        Ok(read)
+    }
+}
+
+fn why_no_index(argument: &str) -> Option<&'static str> {
+    if !argument.bytes().all(|b| b.is_ascii_digit()) {
+        Some("not composed only by digits")
+    } else if argument.is_empty() || (argument.len() > 1 && argument.starts_with('0')) {
+        Some("starting with 0")
+    } else if argument.parse::<u64>().is_err() {
+        Some("beyond 64 bits")
+    } else {
+        None
+    }
 }

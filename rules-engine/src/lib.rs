@@ -5,6 +5,7 @@ mod condition;
 mod detection;
 mod field;
 mod load;
+mod operator;
 mod priority;
 mod text;
 

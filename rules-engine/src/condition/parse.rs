@@ -65,13 +65,38 @@ pub(crate) fn parse(text: &str, max_depth: usize) -> Result<Ast, SyntaxError> {
     Err(SyntaxError { message, offset: parser.scanner.position(), help })
 }
 
-/// Parses the field or transformer that `text` starts with, and says how many bytes it takes.
-///
-/// `None` if there is none.
-pub(crate) fn parse_term(text: &str, max_depth: usize) -> Option<(Term, usize)> {
+/// Parses the field or transformer that `text` starts with: with its argument, if it has one, and
+/// then without. The number is how many bytes it takes.
+pub(super) fn parse_output_terms(text: &str, max_depth: usize) -> Vec<(Term, usize)> {
     let mut parser = Parser::new(text, max_depth);
-    let term = parser.term().ok()??;
-    Some((term, parser.scanner.position()))
+    let Ok(Some(head)) = parser.head() else { return Vec::new() };
+    let length = parser.scanner.position();
+    let bare = (head.clone().with_argument(None, parser.span_from(0)), length);
+    match parser.argument() {
+        Ok(Some(argument)) => {
+            let whole = head.with_argument(Some(argument), parser.span_from(0));
+            vec![(whole, parser.scanner.position()), bare]
+        }
+        _ => vec![bare],
+    }
+}
+
+/// A field or a transformer up to its argument.
+#[derive(Clone)]
+enum Head {
+    Field(String),
+    Transformer(Transformer, Vec<Term>),
+}
+
+impl Head {
+    fn with_argument(self, argument: Option<Vec<u8>>, span: Span) -> Term {
+        match self {
+            Head::Field(name) => Term::Field { name, argument, span },
+            Head::Transformer(name, arguments) => {
+                Term::Transformer { name, arguments, argument, span }
+            }
+        }
+    }
 }
 
 struct Parser<'t> {
@@ -193,20 +218,30 @@ impl<'t> Parser<'t> {
     /// A field or a transformer, if there is one.
     fn term(&mut self) -> Parsed<Option<Term>> {
         let start = self.scanner.position();
+        let Some(head) = self.head()? else { return Ok(None) };
+        self.finish_term(head, start).map(Some)
+    }
+
+    fn finish_term(&mut self, head: Head, start: usize) -> Parsed<Term> {
+        let argument = self.argument()?;
+        Ok(head.with_argument(argument, self.span_from(start)))
+    }
+
+    fn head(&mut self) -> Parsed<Option<Head>> {
         if let Some(name) = self.scanner.field_name() {
-            return self.field(name, start).map(Some);
+            return self.field(name).map(Some);
         }
         match self.transformer_name() {
-            Some(name) => self.transformer(name, start).map(Some),
+            Some(name) => self.transformer(name).map(Some),
             None => Ok(None),
         }
     }
 
-    fn field(&mut self, name: &str, start: usize) -> Parsed<Term> {
+    /// Falco counts fields as a level of nesting, too.
+    fn field(&mut self, name: &str) -> Parsed<Head> {
         self.open()?;
-        let argument = self.argument()?;
         self.close();
-        Ok(Term::Field { name: name.to_owned(), argument, span: self.span_from(start) })
+        Ok(Head::Field(name.to_owned()))
     }
 
     fn argument(&mut self) -> Parsed<Option<Vec<u8>>> {
@@ -244,7 +279,7 @@ impl<'t> Parser<'t> {
     }
 
     /// What follows the opening parenthesis of a transformer.
-    fn transformer(&mut self, name: Transformer, start: usize) -> Parsed<Term> {
+    fn transformer(&mut self, name: Transformer) -> Parsed<Head> {
         self.open()?;
         let mut arguments = Vec::new();
         loop {
@@ -257,9 +292,8 @@ impl<'t> Parser<'t> {
         if !self.scanner.eat(")") {
             return self.scanner.error("expected a ')' token closing the transformer");
         }
-        let argument = self.argument()?;
         self.close();
-        Ok(Term::Transformer { name, arguments, argument, span: self.span_from(start) })
+        Ok(Head::Transformer(name, arguments))
     }
 
     fn transformer_argument(&mut self) -> Parsed<Term> {
@@ -476,7 +510,8 @@ impl<'t> Parser<'t> {
         let term = if self.scanner.eat("val(") {
             Some(self.val()?)
         } else if let Some(name) = self.transformer_name() {
-            Some(self.transformer(name, start)?)
+            let head = self.transformer(name)?;
+            Some(self.finish_term(head, start)?)
         } else {
             None
         };
@@ -491,7 +526,8 @@ impl<'t> Parser<'t> {
         let Some(name) = self.scanner.field_name() else {
             return self.scanner.error("expected a field within 'val' transformer");
         };
-        let field = self.field(name, start)?;
+        let head = self.field(name)?;
+        let field = self.finish_term(head, start)?;
         self.scanner.blank();
         if !self.scanner.eat(")") {
             return self.scanner.error("expected a ')' token closing the transformer");

@@ -28,7 +28,8 @@ pub(crate) struct Comparison {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Test {
     Exists,
-    /// A single value against one constant; never `In`, `Intersects`, `Pmatch`.
+    /// A single value against one constant; never `In`, `Intersects`, `Pmatch`. Here and below, `=` and
+    /// `==` are the one spelling `=`.
     Constant {
         operator: Operator,
         constant: Constant,
@@ -75,6 +76,27 @@ pub(crate) enum Expression {
     Constant(Vec<u8>),
     /// A list as written, `("-x", ka.verb)`; only an argument of `join` and `getopt`.
     List(Vec<Expression>),
+}
+
+impl Expression {
+    /// The type of its values.
+    pub(crate) fn kind(&self) -> FieldType {
+        match self {
+            Expression::Field(field) => field.kind,
+            Expression::Transformed(transformed) => transformed.kind,
+            Expression::Constant(_) | Expression::List(_) => FieldType::String,
+        }
+    }
+
+    /// Whether it yields a list.
+    pub(crate) fn is_list(&self) -> bool {
+        match self {
+            Expression::Field(field) => field.is_list,
+            Expression::Transformed(transformed) => transformed.is_list,
+            Expression::Constant(_) => false,
+            Expression::List(_) => true,
+        }
+    }
 }
 
 /// A transformer and what it is applied to; argument count and types were checked.

@@ -1,0 +1,198 @@
+//! Warnings about conditions that compile and hardly mean what they say.
+
+use crate::condition::ast::{Ast, Check, Constant, Operator, Span, Term, Test, Transformer};
+use crate::condition::parse::parse_output_terms;
+use crate::field::FieldCatalogue;
+
+/// Something in a condition that its author should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lint {
+    pub(crate) kind: LintKind,
+    /// Stock's text; empty for [`LintKind::UnsafeNaCheck`].
+    pub(crate) message: String,
+    pub(crate) span: Span,
+    /// Where stock says it is; it does not say so for all kinds.
+    pub(crate) stock_offset: Option<usize>,
+    /// The field that is going away.
+    pub(crate) deprecated_field: Option<String>,
+}
+
+/// What a [`Lint`] is about; each is a code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LintKind {
+    /// A field is compared with the text that outputs show for a missing value.
+    UnsafeNaCheck,
+    Deprecated,
+    /// A constant that looks like something else. Stock finds these while it compiles, so it reports
+    /// none for a condition that fails to.
+    Constant,
+}
+
+/// Fields of system calls that Falco has dropped or is about to drop.
+const DEPRECATED_FIELDS: [&str; 6] = [
+    "evt.dir",
+    "evt.latency",
+    "evt.latency.s",
+    "evt.latency.ns",
+    "evt.latency.human",
+    "evt.wait_latency",
+];
+
+/// Finds everything suspicious, in the order of stock's report.
+pub(crate) fn lint(ast: &Ast, catalogue: &FieldCatalogue) -> Vec<Lint> {
+    let mut checks = Vec::new();
+    collect_checks(ast, &mut checks);
+    let mut lints = Vec::new();
+    for check in &checks {
+        lints.extend(lint_missing_value(check));
+        lint_deprecated(&check.left, &mut lints);
+    }
+    for check in &checks {
+        lint_constants(check, catalogue, &mut lints);
+    }
+    lints
+}
+
+fn collect_checks<'a>(ast: &'a Ast, checks: &mut Vec<&'a Check>) {
+    match ast {
+        Ast::And(children) | Ast::Or(children) => {
+            children.iter().for_each(|child| collect_checks(child, checks));
+        }
+        Ast::Not(child) => collect_checks(child, checks),
+        Ast::Macro { .. } => {}
+        Ast::Check(check) => checks.push(check),
+    }
+}
+
+fn lint_missing_value(check: &Check) -> Option<Lint> {
+    let constants = match &check.test {
+        Test::Constant { operator: Operator::Equal { .. } | Operator::NotEqual, constant } => {
+            std::slice::from_ref(constant)
+        }
+        Test::Set { constants, .. } => constants,
+        _ => return None,
+    };
+    let field = last_field(&check.left)?;
+    if !field.starts_with("ka.") && !field.starts_with("jevt.") {
+        return None;
+    }
+    let constant = constants.iter().find(|constant| constant.text == b"<NA>")?;
+    Some(Lint {
+        kind: LintKind::UnsafeNaCheck,
+        message: String::new(),
+        span: constant.span,
+        stock_offset: None,
+        deprecated_field: None,
+    })
+}
+
+/// The last plain field in a term.
+fn last_field(term: &Term) -> Option<&str> {
+    match term {
+        Term::Field { name, .. } => Some(name),
+        Term::Transformer { arguments: terms, .. } | Term::List { items: terms, .. } => {
+            terms.iter().rev().find_map(last_field)
+        }
+        Term::Constant { .. } => None,
+    }
+}
+
+fn lint_deprecated(term: &Term, lints: &mut Vec<Lint>) {
+    match term {
+        Term::Field { name, span, .. } if DEPRECATED_FIELDS.contains(&name.as_str()) => {
+            let message = if name == "evt.dir" {
+                "due to the drop of enter events, 'evt.dir = <' always evaluates to true, and \
+                 'evt.dir = >' always evaluates to false. The rule expression can be simplified by \
+                 removing the condition on 'evt.dir'"
+            } else {
+                "field is not available due to the drop of enter events."
+            };
+            lints.push(Lint {
+                kind: LintKind::Deprecated,
+                message: message.to_owned(),
+                span: *span,
+                stock_offset: None,
+                deprecated_field: Some(name.clone()),
+            });
+        }
+        Term::Transformer { arguments: terms, .. } | Term::List { items: terms, .. } => {
+            terms.iter().for_each(|term| lint_deprecated(term, lints));
+        }
+        Term::Field { .. } | Term::Constant { .. } => {}
+    }
+}
+
+fn lint_constants(check: &Check, catalogue: &FieldCatalogue, lints: &mut Vec<Lint>) {
+    let (operator, constants, list) = match &check.test {
+        Test::Constant { operator, constant } => {
+            (*operator, std::slice::from_ref(constant), constant.span)
+        }
+        Test::Modified { operator, constants, list, .. }
+        | Test::Set { operator, constants, list } => (*operator, constants.as_slice(), *list),
+        Test::Exists | Test::Term { .. } => return,
+    };
+    for constant in constants {
+        for message in constant_warnings(operator, constant, catalogue) {
+            lints.push(Lint {
+                kind: LintKind::Constant,
+                message,
+                span: constant.span,
+                stock_offset: Some(list.start),
+                deprecated_field: None,
+            });
+        }
+    }
+}
+
+fn constant_warnings(
+    operator: Operator,
+    constant: &Constant,
+    catalogue: &FieldCatalogue,
+) -> Vec<String> {
+    let mut text = String::from_utf8_lossy(&constant.text).into_owned();
+    text.retain(|c| !c.is_ascii_whitespace());
+    let mut warnings = Vec::new();
+    let misused = if is_field(&text, catalogue) {
+        Some("field")
+    } else if is_transformer(&text) {
+        Some("field transformer")
+    } else {
+        None
+    };
+    if let Some(what) = misused {
+        warnings.push(format!("'{text}' may be a valid {what} misused as a const string value"));
+    }
+    if operator == Operator::Regex && is_plain_pattern(&text) {
+        warnings.push(format!(
+            "regex check with '{text}' may be optimized with simpler operators such as '=', \
+             'contains', 'startswith', 'endswith'"
+        ));
+    }
+    warnings
+}
+
+fn is_field(text: &str, catalogue: &FieldCatalogue) -> bool {
+    match parse_output_terms(text, 2).into_iter().next() {
+        Some((Term::Field { name, argument, .. }, length)) => {
+            length == text.len() && catalogue.resolve(&name, argument.as_deref()).is_ok()
+        }
+        _ => false,
+    }
+}
+
+fn is_transformer(text: &str) -> bool {
+    text.ends_with(')')
+        && text.split_once('(').is_some_and(|(name, _)| {
+            name == "val" || Transformer::ALL.iter().any(|transformer| transformer.name() == name)
+        })
+}
+
+/// Whether a pattern does no more than `=`, `contains`, `startswith` or `endswith`.
+fn is_plain_pattern(pattern: &str) -> bool {
+    const REPEATED: [&str; 3] = [".*", ".+", ".?"];
+    let inner = pattern.strip_prefix('^').unwrap_or(pattern);
+    let inner = inner.strip_suffix('$').unwrap_or(inner);
+    let inner = REPEATED.iter().find_map(|any| inner.strip_prefix(any)).unwrap_or(inner);
+    let inner = REPEATED.iter().find_map(|any| inner.strip_suffix(any)).unwrap_or(inner);
+    !inner.contains(['\\', '.', '^', '$', '*', '+', '?', '(', ')', '[', ']', '{', '}', '|'])
+}
