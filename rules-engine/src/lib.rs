@@ -4,17 +4,23 @@
 mod condition;
 mod detection;
 mod field;
+mod generic;
 mod load;
 mod operator;
+mod output;
 mod priority;
+mod program;
 mod text;
+mod transform;
 
 pub use detection::{Detection, OutputValue, RuleInfo};
 pub use field::{
     ArgumentRule, FieldCatalogue, FieldClass, FieldDefinition, FieldType, Provider, Value,
 };
+pub use generic::generic_class;
 pub use load::{
     AppendOutput, ENGINE_VERSION, Environment, EventSource, ExtraField, PluginVersion,
     RuleMatching, RulesFile, Selection, Settings,
 };
 pub use priority::{Priority, UnknownPriority};
+pub use program::{Evaluator, EventInfo, Extract, FieldId, FieldUse, Program, Values};
