@@ -3,6 +3,8 @@
 
 mod condition;
 mod detection;
+mod diagnostic;
+mod document;
 mod field;
 mod generic;
 mod load;
@@ -10,17 +12,21 @@ mod operator;
 mod output;
 mod priority;
 mod program;
+mod ruleset;
+mod schema;
+mod selection;
 mod text;
 mod transform;
 
 pub use detection::{Detection, OutputValue, RuleInfo};
+pub use diagnostic::FileReport;
 pub use field::{
     ArgumentRule, FieldCatalogue, FieldClass, FieldDefinition, FieldType, Provider, Value,
 };
 pub use generic::generic_class;
 pub use load::{
-    AppendOutput, ENGINE_VERSION, Environment, EventSource, ExtraField, PluginVersion,
-    RuleMatching, RulesFile, Selection, Settings,
+    AppendOutput, ENGINE_VERSION, Environment, EventSource, ExtraField, Load, PluginVersion,
+    RuleMatching, RulesFile, Ruleset, Selection, Settings, load,
 };
 pub use priority::{Priority, UnknownPriority};
 pub use program::{Evaluator, EventInfo, Extract, FieldId, FieldUse, Program, Values};

@@ -1,10 +1,25 @@
-//! What `load` is given: files, what the agent offers, and settings that touch rules.
+//! Loads rules files: text in, programs and reports out.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::detection::RuleInfo;
+use crate::diagnostic::{Code, Diagnostic, FileReport};
 use crate::field::FieldCatalogue;
 use crate::priority::Priority;
+use crate::program::Program;
+use crate::ruleset::{Compiled, Definitions, Findings, check_requirements, compile, read};
+use crate::schema::SchemaStatus;
+use crate::selection::select;
+use crate::text::RulesText;
 
 /// The version of the rules language; `required_engine_version` is compared with it.
 pub const ENGINE_VERSION: &str = "0.63.0";
+
+/// The source of rules that see system calls. There are no system calls here, so its rules can
+/// name fields that do not exist.
+pub(crate) const SYSCALL: &str = "syscall";
 
 /// A rules file, read by the caller.
 #[derive(Clone, Debug)]
@@ -120,4 +135,117 @@ impl Default for Settings {
             stop_at_first_error: true,
         }
     }
+}
+
+/// The outcome of loading.
+#[derive(Debug)]
+pub struct Load {
+    /// One for each file that was read.
+    pub reports: Vec<FileReport>,
+    /// Whether the loaded plugins are those that the files require; else why not.
+    pub requirements: Result<(), String>,
+    /// The rules, if no file has an error.
+    pub ruleset: Option<Ruleset>,
+}
+
+/// All rules, compiled.
+#[derive(Debug)]
+pub struct Ruleset {
+    programs: FxHashMap<String, Arc<Program>>,
+    rules: Vec<Arc<RuleInfo>>,
+    pub(crate) definitions: Definitions,
+}
+
+impl Ruleset {
+    /// The program for an event source; `None` if no file has rules for it.
+    pub fn program(&self, source: &str) -> Option<Arc<Program>> {
+        self.programs.get(source).cloned()
+    }
+
+    /// All rules in load order, inactive ones included.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Arc<RuleInfo>> {
+        self.rules.iter()
+    }
+}
+
+/// Loads rules files in order. Each sees what earlier ones define, and must be right together with
+/// them alone.
+pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings) -> Load {
+    let mut definitions = Definitions::default();
+    let mut reports = Vec::with_capacity(files.len());
+    let mut compiled = Compiled::default();
+    let mut is_successful = true;
+    for file in files {
+        let text = Arc::new(RulesText::new(&file.name, &file.content));
+        let mut findings = Findings::default();
+        let schema = read(&text, &mut definitions, &environment.sources, &mut findings);
+        compiled = Compiled::default();
+        // What is missing because it could not be read would only cause more errors.
+        if findings.errors.is_empty() {
+            compiled = compile(&definitions, environment, settings, &mut findings);
+        }
+        let report = report(&text, schema, &compiled, settings, findings);
+        is_successful &= report.is_successful();
+        reports.push(report);
+        if !is_successful && settings.stop_at_first_error {
+            break;
+        }
+    }
+    let requirements = check_requirements(&definitions.plugin_requirements, &environment.plugins);
+    let ruleset = is_successful.then(|| ruleset(definitions, &compiled, environment, settings));
+    Load { reports, requirements, ruleset }
+}
+
+/// Validation warns of each rule about system calls, a start says in one line how many there are.
+fn report(
+    file: &Arc<RulesText>,
+    schema: SchemaStatus,
+    compiled: &Compiled,
+    settings: &Settings,
+    mut findings: Findings,
+) -> FileReport {
+    let is_validation = !settings.stop_at_first_error;
+    let mut skipped_syscall_rules = 0;
+    for rule in &compiled.skipped {
+        if is_validation {
+            let message = format!("Unknown source {SYSCALL}, skipping");
+            findings.warning(Diagnostic::new(Code::UnknownSource, message, rule));
+        } else if Arc::ptr_eq(rule.file(), file) {
+            skipped_syscall_rules += 1;
+        }
+    }
+    FileReport {
+        name: file.name().to_owned(),
+        errors: findings.errors,
+        warnings: findings.warnings,
+        warnings_before_error: findings.warnings_before_error,
+        schema,
+        skipped_syscall_rules,
+    }
+}
+
+fn ruleset(
+    definitions: Definitions,
+    compiled: &Compiled,
+    environment: &Environment,
+    settings: &Settings,
+) -> Ruleset {
+    let active = select(&compiled.rules, settings.priority, &settings.selections);
+    let rules: Vec<Arc<RuleInfo>> =
+        compiled.rules.iter().map(|rule| rule.rule.info.clone()).collect();
+    let mut programs = FxHashMap::default();
+    for source in &environment.sources {
+        let of_source = |position: &&usize| rules[**position].source == source.name;
+        let active: Vec<_> = active
+            .iter()
+            .filter(of_source)
+            .map(|&position| compiled.rules[position].rule.clone())
+            .collect();
+        if !active.is_empty() {
+            let program =
+                Program::compile(&source.name, &active, settings.rule_matching, &source.fields);
+            programs.insert(source.name.clone(), Arc::new(program));
+        }
+    }
+    Ruleset { programs, rules, definitions }
 }

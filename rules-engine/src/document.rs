@@ -1,0 +1,121 @@
+//! A rules file as YAML nodes that remember where they stand.
+//!
+//! Built on the event parser under `serde-saphyr`, not on serde: a report needs every key in its
+//! order with its place, tells an absent key from an empty one, and of two equal keys the first
+//! counts. A typed target loses all of these.
+
+mod parse;
+mod scalar;
+
+pub(crate) use parse::{SyntaxError, parse};
+pub(crate) use scalar::{parse_bool, parse_u32, parse_version};
+
+use std::sync::Arc;
+
+use crate::text::{RulesText, ScalarOrigin, ScalarStyle, Span, TracedText};
+
+/// All YAML documents of a file. An alias is the node it refers to, so sharing costs nothing.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    file: Arc<RulesText>,
+    nodes: Vec<NodeEntry>,
+    roots: Vec<NodeId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NodeId(usize);
+
+#[derive(Debug)]
+struct NodeEntry {
+    kind: NodeKind,
+    /// From the node's anchor, tag or first token to the end of its first line of content.
+    span: Span,
+}
+
+#[derive(Debug)]
+enum NodeKind {
+    Null,
+    Scalar { value: String, content: Span, style: ScalarStyle },
+    Sequence(Vec<NodeId>),
+    Mapping(Vec<(NodeId, NodeId)>),
+}
+
+/// A node of a document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node<'d> {
+    documents: &'d Documents,
+    id: NodeId,
+}
+
+impl Documents {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = Node<'_>> {
+        self.roots.iter().map(|id| self.node(*id))
+    }
+
+    fn node(&self, id: NodeId) -> Node<'_> {
+        Node { documents: self, id }
+    }
+}
+
+impl<'d> Node<'d> {
+    fn entry(self) -> &'d NodeEntry {
+        &self.documents.nodes[self.id.0]
+    }
+
+    /// Where the node begins, for reports, and the part of it that a caret can mark.
+    pub(crate) fn span(self) -> Span {
+        self.entry().span
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        matches!(self.entry().kind, NodeKind::Null)
+    }
+
+    pub(crate) fn is_mapping(self) -> bool {
+        matches!(self.entry().kind, NodeKind::Mapping(_))
+    }
+
+    /// A scalar's value; `None` for null too.
+    pub(crate) fn scalar(self) -> Option<&'d str> {
+        match &self.entry().kind {
+            NodeKind::Scalar { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A scalar's value with its place.
+    pub(crate) fn traced(self) -> Option<TracedText> {
+        let NodeKind::Scalar { value, content, style } = &self.entry().kind else { return None };
+        Some(TracedText::from_scalar(ScalarOrigin {
+            value: value.clone(),
+            file: self.documents.file.clone(),
+            span: *content,
+            style: *style,
+        }))
+    }
+
+    /// The elements of a sequence.
+    pub(crate) fn elements(self) -> Option<impl ExactSizeIterator<Item = Node<'d>>> {
+        match &self.entry().kind {
+            NodeKind::Sequence(elements) => {
+                Some(elements.iter().map(move |id| self.documents.node(*id)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The entries of a mapping in order, equal keys included; empty for anything else.
+    pub(crate) fn members(self) -> impl ExactSizeIterator<Item = (Node<'d>, Node<'d>)> {
+        let members = match &self.entry().kind {
+            NodeKind::Mapping(members) => members.as_slice(),
+            _ => &[],
+        };
+        let node = move |id: &NodeId| self.documents.node(*id);
+        members.iter().map(move |(key, value)| (node(key), node(value)))
+    }
+
+    /// The value of a key; of several equal keys, the first.
+    pub(crate) fn get(self, key: &str) -> Option<Node<'d>> {
+        self.members().find(|(name, _)| name.scalar() == Some(key)).map(|(_, value)| value)
+    }
+}

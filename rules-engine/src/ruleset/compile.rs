@@ -1,0 +1,307 @@
+//! From definitions to rules whose fields exist and whose operators suit: the checks after reading.
+
+mod output;
+
+use std::sync::Arc;
+
+use crate::condition::ast::{Ast, Term};
+use crate::condition::typed::TypedAst;
+use crate::condition::{CheckError, CheckErrorKind, Lint, LintKind, check, lint, parse};
+use crate::detection::RuleInfo;
+use crate::diagnostic::{Code, Context, Diagnostic};
+use crate::field::FieldCatalogue;
+use crate::load::{Environment, SYSCALL, Settings};
+use crate::program::RuleToCompile;
+use crate::text::TracedText;
+
+use super::{
+    Definitions, Findings, Lists, MAX_CONDITION_DEPTH, Macros, Rule, folded_condition,
+    for_each_check, for_each_field, syntax_diagnostic,
+};
+
+/// How Falco's message about a field that does not exist begins.
+const UNKNOWN_FIELD: &str = "filter_check called with nonexistent field ";
+
+/// A rule without errors.
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) rule: RuleToCompile,
+    pub(crate) is_enabled: bool,
+}
+
+/// What checking found out about a rule.
+enum Verdict {
+    Fine(Box<CompiledRule>),
+    /// It has errors, or it is to be left out; either was reported.
+    Out,
+    /// It is about system calls, which do not exist here.
+    Skipped,
+}
+
+/// The rules of all files read so far.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    pub(crate) rules: Vec<CompiledRule>,
+    /// The places of rules that were left out for being about system calls.
+    pub(crate) skipped: Vec<Context>,
+}
+
+/// Checks everything that is defined, and reports what is wrong and what is of no use.
+pub(crate) fn compile(
+    definitions: &Definitions,
+    environment: &Environment,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Compiled {
+    let mut lists = Lists::new(definitions);
+    let mut macros = Macros::new(definitions, &mut lists, findings);
+    let mut compiled = Compiled::default();
+    let mut compiler = Compiler { lists: &mut lists, macros: &mut macros, environment, settings };
+    for rule in definitions.rules.iter() {
+        match compiler.rule(rule, compiled.rules.len(), findings) {
+            Verdict::Fine(rule) => compiled.rules.push(*rule),
+            Verdict::Out => {}
+            Verdict::Skipped => compiled.skipped.push(rule.context.clone()),
+        }
+    }
+    if findings.errors.is_empty() {
+        warn_of_unused(definitions, &lists, &macros, findings);
+    }
+    compiled
+}
+
+fn warn_of_unused(
+    definitions: &Definitions,
+    lists: &Lists,
+    macros: &Macros,
+    findings: &mut Findings,
+) {
+    for (definition, resolved) in definitions.macros.iter().zip(macros.iter()) {
+        if !resolved.is_used {
+            let message = "Macro not referred to by any other rule/macro";
+            findings.warning(
+                Diagnostic::new(Code::UnusedMacro, message, &definition.context)
+                    .title(format!("nothing refers to macro `{}`", definition.name)),
+            );
+        }
+    }
+    for (definition, expanded) in definitions.lists.iter().zip(lists.iter()) {
+        if !expanded.is_used {
+            let message = "List not referred to by any other rule/macro";
+            findings.warning(
+                Diagnostic::new(Code::UnusedList, message, &definition.context)
+                    .title(format!("nothing refers to list `{}`", definition.name)),
+            );
+        }
+    }
+}
+
+struct Compiler<'a> {
+    lists: &'a mut Lists,
+    macros: &'a mut Macros,
+    environment: &'a Environment,
+    settings: &'a Settings,
+}
+
+/// A rule's condition on its way through the checks.
+struct Condition {
+    /// Exceptions folded in; what most reports show.
+    folded: TracedText,
+    /// Lists spliced in, too; what was parsed.
+    text: TracedText,
+    /// Macros resolved.
+    ast: Ast,
+}
+
+impl Compiler<'_> {
+    /// Checks one rule and reports all its errors, the one first that Falco reports.
+    fn rule(&mut self, rule: &Rule, position: usize, findings: &mut Findings) -> Verdict {
+        let source = self.environment.sources.iter().find(|source| source.name == rule.source);
+        let Some(source) = source else { return Verdict::Out };
+        let catalogue = &source.fields;
+        let folded = match folded_condition(rule) {
+            Ok(folded) => folded,
+            Err(error) => {
+                findings.error(*error);
+                return Verdict::Out;
+            }
+        };
+        let condition = self.condition(rule, folded);
+        let checked = condition.as_ref().ok().map(|condition| check(&condition.ast, catalogue));
+        let foreign = condition.as_ref().ok().and_then(|it| self.foreign_field(&it.ast, rule));
+        let output = self.output(rule, catalogue, findings);
+        if rule.source == SYSCALL
+            && foreign.is_none()
+            && is_about_system_calls(output.is_err(), checked.as_ref())
+        {
+            return Verdict::Skipped;
+        }
+        let output = match output {
+            Err(failure) if can_be_dropped(rule, &failure) => {
+                findings.warning(dropped(failure));
+                return Verdict::Out;
+            }
+            Err(failure) => {
+                let help = foreign.clone().or(failure.advice.help.clone());
+                findings.error(failure.help(help));
+                None
+            }
+            Ok(output) => Some(output),
+        };
+        let (condition, checked) = match (condition, checked) {
+            (Ok(condition), Some(checked)) => (condition, checked),
+            (condition, _) => {
+                if let Some(error) = condition.err().flatten() {
+                    findings.error(error);
+                }
+                return Verdict::Out;
+            }
+        };
+        // Falco finds odd constants only in conditions without errors.
+        let is_reported = |it: &Lint| it.kind != LintKind::Constant || checked.is_ok();
+        for lint in lint(&condition.ast, catalogue).into_iter().filter(is_reported) {
+            findings.warning(self.lint_diagnostic(lint, rule, &condition));
+        }
+        let errors = match (checked, output) {
+            (Ok(typed), Some(output)) => {
+                return Verdict::Fine(Box::new(finished(rule, position, typed, output)));
+            }
+            (Ok(_), None) => return Verdict::Out,
+            (Err(errors), _) => errors,
+        };
+        let mut errors = self.check_diagnostics(errors, rule, &condition, foreign.as_deref());
+        if errors.first().is_some_and(|first| can_be_dropped(rule, first)) {
+            findings.warning(dropped(errors.swap_remove(0)));
+            return Verdict::Out;
+        }
+        errors.into_iter().for_each(|error| findings.error(error));
+        Verdict::Out
+    }
+
+    /// Splices in lists, parses, puts macros in. No error if it was reported with a macro.
+    fn condition(
+        &mut self,
+        rule: &Rule,
+        folded: TracedText,
+    ) -> Result<Condition, Option<Diagnostic>> {
+        let (text, _) = self.lists.substitute(&folded);
+        let ast = parse(text.as_str(), MAX_CONDITION_DEPTH)
+            .map_err(|error| syntax_diagnostic(error, &text, &rule.condition_context))?;
+        match self.macros.resolve(ast, usize::MAX) {
+            Ok((ast, _)) => Ok(Condition { folded, text, ast }),
+            Err(error) => {
+                let shown = folded.as_str();
+                Err(self.macros.diagnostic(error, shown, &text, &rule.context, self.lists))
+            }
+        }
+    }
+
+    fn check_diagnostics(
+        &self,
+        errors: Vec<CheckError>,
+        rule: &Rule,
+        condition: &Condition,
+        foreign: Option<&str>,
+    ) -> Vec<Diagnostic> {
+        let diagnostic = |error: CheckError| {
+            let offset = Some(Macros::offset(error.stock_offset));
+            let context = rule.condition_context.in_condition(condition.folded.as_str(), offset);
+            let place = self.macros.locate(error.span, &condition.text);
+            let help = error.help.or_else(|| foreign.map(str::to_owned));
+            let unknown = error.message.strip_prefix(UNKNOWN_FIELD).map(str::to_owned);
+            let diagnostic = Diagnostic::new(Code::CompileCondition, error.message, &context)
+                .at(place)
+                .help(help);
+            match unknown {
+                Some(name) => diagnostic
+                    .title(format!("unknown field `{name}`"))
+                    .label(format!("no event of source `{}` has this field", rule.source)),
+                None => diagnostic,
+            }
+        };
+        errors.into_iter().map(diagnostic).collect()
+    }
+
+    fn lint_diagnostic(&self, lint: Lint, rule: &Rule, condition: &Condition) -> Diagnostic {
+        let (code, offset) = match lint.kind {
+            LintKind::UnsafeNaCheck => (Code::UnsafeNaCheck, None),
+            LintKind::Deprecated => (Code::DeprecatedItem, None),
+            LintKind::Constant => (Code::ConditionWarning, lint.stock_offset),
+        };
+        let offset = offset.map(Macros::offset);
+        let context = rule.condition_context.in_condition(condition.folded.as_str(), offset);
+        let place = self.macros.locate(lint.span, &condition.text);
+        let mut diagnostic = Diagnostic::new(code, lint.message, &context).at(place);
+        diagnostic.deprecated_field = lint.deprecated_field;
+        diagnostic
+    }
+
+    /// Help for a rule that names a field of another source, as one does that lacks `source:`.
+    fn foreign_field(&self, ast: &Ast, rule: &Rule) -> Option<String> {
+        let mut names = output::field_names(rule.output.as_str());
+        for_each_check(ast, &mut |check| {
+            for_each_field(check, &mut |field| {
+                if let Term::Field { name, .. } = field {
+                    names.push(name);
+                }
+            });
+        });
+        let own = self.environment.sources.iter().find(|source| source.name == rule.source);
+        let is_missing = |name: &str| !own.is_some_and(|own| has_field(&own.fields, name));
+        names.into_iter().filter(|name| is_missing(name)).find_map(|name| {
+            let mut others = self.environment.sources.iter();
+            let other = others.find(|source| has_field(&source.fields, name))?;
+            let (own, other) = (&rule.source, &other.name);
+            Some(format!("`{name}` is a field of source `{other}`, and the rule is of `{own}`"))
+        })
+    }
+}
+
+/// Whether all that is wrong with a rule is that fields do not exist.
+fn is_about_system_calls(
+    output_fails: bool,
+    checked: Option<&Result<TypedAst, Vec<CheckError>>>,
+) -> bool {
+    match checked {
+        None => false,
+        Some(Ok(_)) => output_fails,
+        Some(Err(errors)) => errors.iter().all(|error| error.kind == CheckErrorKind::UnknownField),
+    }
+}
+
+fn has_field(catalogue: &FieldCatalogue, name: &str) -> bool {
+    catalogue.classes.iter().flat_map(|class| &class.fields).any(|field| field.name == name)
+}
+
+/// Whether the rule asks to be left out for this error.
+fn can_be_dropped(rule: &Rule, error: &Diagnostic) -> bool {
+    const UNKNOWN: [&str; 4] =
+        ["nonexistent field", "invalid formatting token", "unknown event type", "unknown filter:"];
+    rule.skip_if_unknown_filter && UNKNOWN.iter().any(|text| error.message.contains(text))
+}
+
+fn dropped(error: Diagnostic) -> Diagnostic {
+    Diagnostic { code: Code::UnknownFilter, ..error }
+}
+
+fn finished(
+    rule: &Rule,
+    position: usize,
+    condition: TypedAst,
+    output: output::CheckedOutput,
+) -> CompiledRule {
+    let info = RuleInfo {
+        name: rule.name.clone(),
+        priority: rule.priority,
+        source: rule.source.clone(),
+        tags: rule.tags.iter().cloned().collect(),
+        position,
+    };
+    let rule_to_compile = RuleToCompile {
+        info: Arc::new(info),
+        condition,
+        output: output.template,
+        extra_fields: output.extra_fields,
+    };
+    CompiledRule { rule: rule_to_compile, is_enabled: rule.is_enabled }
+}

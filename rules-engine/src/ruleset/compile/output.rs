@@ -1,0 +1,137 @@
+//! Outputs of rules, with what the configuration appends to them.
+
+use crate::diagnostic::{Code, Context, Diagnostic};
+use crate::field::FieldCatalogue;
+use crate::load::{AppendOutput, ExtraField};
+use crate::output::{ExtraValue, OutputError, OutputTemplate};
+use crate::ruleset::{Findings, Rule};
+use crate::text::{Span, TracedText};
+
+use super::Compiler;
+
+/// A field that Falco removes from outputs; what it stood for is appended by configuration now.
+const CONTAINER_INFO: &str = "%container.info";
+
+/// Fields that no longer mean anything.
+const DEPRECATED_FIELDS: [&str; 6] = [
+    "evt.dir",
+    "evt.latency",
+    "evt.latency.s",
+    "evt.latency.ns",
+    "evt.latency.human",
+    "evt.wait_latency",
+];
+
+/// An output whose fields exist.
+pub(super) struct CheckedOutput {
+    pub(super) template: OutputTemplate,
+    pub(super) extra_fields: Vec<(String, ExtraValue)>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn output(
+        &self,
+        rule: &Rule,
+        catalogue: &FieldCatalogue,
+        findings: &mut Findings,
+    ) -> Result<CheckedOutput, Diagnostic> {
+        let context = &rule.output_context;
+        let mut text = without_container_info(rule, findings);
+        let mut extra = Vec::new();
+        for entry in self.settings.append_output.iter().filter(|entry| entry.matches(rule)) {
+            append(entry, catalogue, &mut text);
+            extra.extend(&entry.extra_fields);
+        }
+        let template = OutputTemplate::parse(text.as_str(), catalogue)
+            .map_err(|error| diagnostic(error, &text, context))?;
+        for field in DEPRECATED_FIELDS.iter().filter(|field| text.as_str().contains(*field)) {
+            let message =
+                format!("usage of deprecated field '{field}' has been detected in the rule output");
+            let mut warning = Diagnostic::new(Code::DeprecatedItem, message, context);
+            warning.deprecated_field = Some((*field).to_owned());
+            findings.warning(warning);
+        }
+        let extra_fields = extra
+            .into_iter()
+            .map(|field| extra_field(field, catalogue))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Diagnostic::new(Code::CompileOutput, error.message, context))?;
+        Ok(CheckedOutput { template, extra_fields })
+    }
+}
+
+impl AppendOutput {
+    fn matches(&self, rule: &Rule) -> bool {
+        self.source.as_ref().is_none_or(|source| *source == rule.source)
+            && self.rule.as_ref().is_none_or(|name| *name == rule.name)
+            && self.tags.iter().all(|tag| rule.tags.contains(tag))
+    }
+}
+
+fn append(entry: &AppendOutput, catalogue: &FieldCatalogue, text: &mut TracedText) {
+    if let Some(extra) = &entry.extra_output {
+        text.push_str(" ");
+        text.push_str(extra);
+    }
+    if entry.suggested_output {
+        let fields = catalogue.classes.iter().flat_map(|class| &class.fields);
+        for field in fields.filter(|field| field.suggested) {
+            text.push_str(&format!(" {}=%{}", field.name.replace('.', "_"), field.name));
+        }
+    }
+}
+
+fn extra_field(
+    field: &ExtraField,
+    catalogue: &FieldCatalogue,
+) -> Result<(String, ExtraValue), OutputError> {
+    match field {
+        ExtraField::Field(name) => {
+            ExtraValue::parse_field(name, catalogue).map(|value| (name.clone(), value))
+        }
+        ExtraField::Formatted { key, format } => OutputTemplate::parse(format, catalogue)
+            .map(|template| (key.clone(), ExtraValue::Text(template))),
+    }
+}
+
+fn without_container_info(rule: &Rule, findings: &mut Findings) -> TracedText {
+    let source = rule.output.as_str();
+    let mut text = TracedText::default();
+    let mut copied = 0;
+    for (found, _) in source.match_indices(CONTAINER_INFO) {
+        text.push_slice(&rule.output, copied, found);
+        copied = found + CONTAINER_INFO.len();
+    }
+    text.push_slice(&rule.output, copied, source.len());
+    if copied > 0 {
+        let message = "%container.info is deprecated and no longer useful in outputs; it is \
+                       removed from the output of the rule";
+        findings.warning(Diagnostic::new(Code::DeprecatedItem, message, &rule.output_context));
+    }
+    text
+}
+
+fn diagnostic(error: OutputError, text: &TracedText, context: &Context) -> Diagnostic {
+    let rest = &text.as_str()[error.offset.min(text.as_str().len())..];
+    let is_part_of_name = |c: char| c.is_ascii_alphanumeric() || "._[]".contains(c);
+    let name = rest.find(|c| !is_part_of_name(c)).unwrap_or(rest.len());
+    let place = text.locate(Span { start: error.offset, end: error.offset + name.max(1) });
+    let diagnostic = Diagnostic::new(Code::CompileOutput, error.message, context).at(place);
+    if name == 0 || !diagnostic.message.starts_with("unknown filter") {
+        return diagnostic;
+    }
+    let title = format!("unknown field `{}` in the output", &rest[..name]);
+    diagnostic.title(title)
+}
+
+/// What looks like a field's name after each per cent sign.
+pub(super) fn field_names(output: &str) -> Vec<&str> {
+    let name =
+        |text: &'_ str| text.find(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c)));
+    output
+        .split('%')
+        .skip(1)
+        .map(|text| &text[..name(text).unwrap_or(text.len())])
+        .map(|text| text.trim_end_matches('.'))
+        .collect()
+}

@@ -1,0 +1,255 @@
+//! Macros: parsed, and put in place of their names on the parsed tree.
+
+use rustc_hash::FxHashMap;
+
+use crate::condition::ast::{Ast, Span};
+use crate::condition::{SyntaxError, closest, parse};
+use crate::diagnostic::{Code, Context, Diagnostic};
+use crate::text::{FileSpan, TracedText};
+
+use super::walk::shift_spans;
+use super::{Age, Definitions, Findings, Lists, MAX_CONDITION_DEPTH};
+
+/// Offsets in the text of macro `n` are moved up by `n + 1` times this, those of a rule's own
+/// condition stay. So a span in a resolved tree says which text it is about.
+const TEXT_STRIDE: usize = 1 << 32;
+
+/// All macros, resolved.
+#[derive(Debug)]
+pub(crate) struct Macros {
+    macros: Vec<ResolvedMacro>,
+    positions: FxHashMap<String, usize>,
+}
+
+/// A macro without names of other macros in it.
+#[derive(Debug)]
+pub(crate) struct ResolvedMacro {
+    name: String,
+    /// Lists are spliced in.
+    text: TracedText,
+    /// `None` after an error, which was reported.
+    ast: Option<Ast>,
+    age: Age,
+    pub(crate) names_macros: Vec<String>,
+    pub(crate) names_lists: Vec<String>,
+    pub(crate) is_used: bool,
+}
+
+/// Why a name in a condition could not be replaced.
+#[derive(Debug)]
+pub(crate) enum ResolveError {
+    Undefined {
+        name: String,
+        span: Span,
+    },
+    Loop {
+        name: String,
+        span: Span,
+    },
+    /// It is a macro that has an error of its own.
+    Broken,
+}
+
+impl Macros {
+    /// Parses all macros, then resolves each with those that were first defined before it last
+    /// changed. What is wrong is reported, and whatever refers to it keeps quiet.
+    pub(crate) fn new(
+        definitions: &Definitions,
+        lists: &mut Lists,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut macros = Vec::with_capacity(definitions.macros.len());
+        for (position, definition) in definitions.macros.iter().enumerate() {
+            let (text, names_lists) = lists.substitute(&definition.condition);
+            let parsed = parse(text.as_str(), MAX_CONDITION_DEPTH);
+            let ast = match parsed {
+                Ok(mut ast) => {
+                    shift_spans(&mut ast, (position + 1) * TEXT_STRIDE);
+                    Some(ast)
+                }
+                Err(error) => {
+                    let context = &definition.condition_context;
+                    findings.error(syntax_diagnostic(error, &text, context));
+                    None
+                }
+            };
+            macros.push(ResolvedMacro {
+                name: definition.name.clone(),
+                text,
+                ast,
+                age: definition.age,
+                names_macros: Vec::new(),
+                names_lists,
+                is_used: false,
+            });
+        }
+        let positions = macros.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
+        let mut resolved = Macros { macros, positions };
+        for (position, definition) in definitions.macros.iter().enumerate() {
+            let (text, context) = (&definition.condition, &definition.context);
+            resolved.resolve_macro(position, text, context, lists, findings);
+        }
+        resolved
+    }
+
+    fn resolve_macro(
+        &mut self,
+        position: usize,
+        unspliced: &TracedText,
+        context: &Context,
+        lists: &Lists,
+        findings: &mut Findings,
+    ) {
+        let changed = self.macros[position].age.changed;
+        let Some(ast) = self.macros[position].ast.take() else { return };
+        // It stays in place meanwhile: a redefined macro can name itself, which is a loop.
+        self.macros[position].ast = Some(ast.clone());
+        let result = self.resolve(ast, changed);
+        self.macros[position].ast = match result {
+            Ok((ast, names)) => {
+                self.macros[position].names_macros = names;
+                Some(ast)
+            }
+            Err(error) => {
+                let text = self.macros[position].text.clone();
+                let definition_text = unspliced.as_str();
+                if let Some(error) = self.diagnostic(error, definition_text, &text, context, lists)
+                {
+                    findings.error(error);
+                }
+                None
+            }
+        };
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ResolvedMacro> {
+        self.macros.iter()
+    }
+
+    /// Replaces macros by their trees and marks them as used. Only macros that were first defined
+    /// before `horizon` are known. Also returns the names of those found, the nested included.
+    pub(crate) fn resolve(
+        &mut self,
+        mut ast: Ast,
+        horizon: usize,
+    ) -> Result<(Ast, Vec<String>), ResolveError> {
+        let mut found = Vec::new();
+        self.replace(&mut ast, horizon, &mut Vec::new(), &mut found)?;
+        let mut names = Vec::new();
+        for position in found {
+            self.macros[position].is_used = true;
+            names.push(self.macros[position].name.clone());
+        }
+        Ok((ast, names))
+    }
+
+    fn replace(
+        &self,
+        ast: &mut Ast,
+        horizon: usize,
+        path: &mut Vec<usize>,
+        found: &mut Vec<usize>,
+    ) -> Result<(), ResolveError> {
+        match ast {
+            Ast::And(children) | Ast::Or(children) => {
+                children.iter_mut().try_for_each(|child| self.replace(child, horizon, path, found))
+            }
+            Ast::Not(child) => self.replace(child, horizon, path, found),
+            Ast::Check(_) => Ok(()),
+            Ast::Macro { name, span } => {
+                let position = self.positions.get(name.as_str()).copied();
+                let position = position.filter(|&at| self.macros[at].age.defined < horizon);
+                let Some(position) = position else {
+                    return Err(ResolveError::Undefined { name: name.clone(), span: *span });
+                };
+                if path.contains(&position) {
+                    return Err(ResolveError::Loop { name: name.clone(), span: *span });
+                }
+                let Some(mut tree) = self.macros[position].ast.clone() else {
+                    return Err(ResolveError::Broken);
+                };
+                if !found.contains(&position) {
+                    found.push(position);
+                }
+                path.push(position);
+                self.replace(&mut tree, horizon, path, found)?;
+                path.pop();
+                *ast = tree;
+                Ok(())
+            }
+        }
+    }
+
+    /// The diagnostic of a failed [`Self::resolve`]; none for what was reported already.
+    ///
+    /// `shown` is the condition without and `text` with lists spliced in, `context` that of its
+    /// rule or macro.
+    pub(crate) fn diagnostic(
+        &self,
+        error: ResolveError,
+        shown: &str,
+        text: &TracedText,
+        context: &Context,
+        lists: &Lists,
+    ) -> Option<Diagnostic> {
+        let (name, span, message, title) = match error {
+            ResolveError::Undefined { name, span } => {
+                let message = format!("Undefined macro '{name}' used in filter.");
+                let title = format!("undefined macro `{name}`");
+                (name, span, message, title)
+            }
+            ResolveError::Loop { name, span } => {
+                let message = format!("reference loop in macro '{name}'");
+                (name.clone(), span, message, format!("macro `{name}` refers to itself"))
+            }
+            ResolveError::Broken => return None,
+        };
+        let offset = Self::offset(span.start);
+        let context = context.in_condition(shown, Some(offset));
+        let known = self.macros.iter().map(|one| one.name.as_str());
+        let help = if self.positions.contains_key(&name) {
+            Some("a macro can use only macros that are defined before it".to_owned())
+        } else if lists.contains(&name) {
+            Some(format!("`{name}` is a list: compare a field with it, as in `FIELD in ({name})`"))
+        } else {
+            closest(&name, known).map(|other| format!("a similar macro exists: `{other}`"))
+        };
+        let place = self.locate(span, text);
+        Some(Diagnostic::new(Code::Validate, message, &context).title(title).at(place).help(help))
+    }
+
+    /// Where a span of a resolved tree stands; `own` is the text of the tree's own condition.
+    pub(crate) fn locate(&self, span: Span, own: &TracedText) -> Option<FileSpan> {
+        let text = match (span.start / TEXT_STRIDE).checked_sub(1) {
+            Some(position) => &self.macros.get(position)?.text,
+            None => own,
+        };
+        text.locate(Span { start: span.start % TEXT_STRIDE, end: span.end % TEXT_STRIDE })
+    }
+
+    /// The offset in the text it is about of an offset in a resolved tree.
+    pub(crate) fn offset(offset: usize) -> usize {
+        offset % TEXT_STRIDE
+    }
+}
+
+/// The diagnostic of a condition that does not parse; `context` is that of the condition.
+pub(crate) fn syntax_diagnostic(
+    error: SyntaxError,
+    text: &TracedText,
+    context: &Context,
+) -> Diagnostic {
+    let context = context.in_condition(text.as_str(), Some(error.offset));
+    let rest = &text.as_str()[error.offset.min(text.as_str().len())..];
+    let word = rest.find(|c: char| c.is_whitespace() || "()=,".contains(c)).unwrap_or(rest.len());
+    let end = error.offset + word.max(1);
+    let place = text.locate(Span { start: error.offset, end });
+    Diagnostic::new(Code::CompileCondition, error.message, &context).at(place).help(error.help)
+}
+
+impl ResolvedMacro {
+    /// The resolved tree, for descriptions.
+    pub(crate) fn ast(&self) -> Option<&Ast> {
+        self.ast.as_ref()
+    }
+}

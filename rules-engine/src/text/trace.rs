@@ -1,0 +1,222 @@
+//! Text that was put together from scalars and still knows where each part stands in its file.
+//!
+//! Conditions are edited as text before they are parsed: appended to, wrapped for exceptions, lists
+//! spliced in. A diagnostic must still point at the word that somebody wrote.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
+use std::sync::Arc;
+
+use super::{FileSpan, RulesText, Span};
+
+/// How a scalar is written in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScalarStyle {
+    /// Plain or a block: the value's characters stand in the file, apart from white space.
+    Verbatim,
+    /// In single quotes: `''` is one quote.
+    SingleQuoted,
+    /// In double quotes: with escapes.
+    DoubleQuoted,
+}
+
+/// A scalar's value and where it stands in its file.
+#[derive(Debug)]
+pub(crate) struct ScalarOrigin {
+    pub(crate) value: String,
+    pub(crate) file: Arc<RulesText>,
+    /// The value as written, with quotes, without a block's header.
+    pub(crate) span: Span,
+    pub(crate) style: ScalarStyle,
+}
+
+/// Text with the origins of its parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TracedText {
+    text: String,
+    /// In order; a piece reaches to the start of the next.
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug)]
+struct Piece {
+    start: usize,
+    /// The scalar and the offset in its value; `None` for text that no file contains.
+    origin: Option<(Arc<ScalarOrigin>, usize)>,
+}
+
+impl TracedText {
+    pub(crate) fn from_scalar(scalar: ScalarOrigin) -> Self {
+        let text = scalar.value.clone();
+        TracedText { text, pieces: vec![Piece { start: 0, origin: Some((Arc::new(scalar), 0)) }] }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Appends text that stands in no file.
+    pub(crate) fn push_str(&mut self, text: &str) {
+        self.pieces.push(Piece { start: self.text.len(), origin: None });
+        self.text.push_str(text);
+    }
+
+    pub(crate) fn push(&mut self, other: &TracedText) {
+        self.push_slice(other, 0, other.text.len());
+    }
+
+    /// Appends a part of another text; the offsets are character boundaries in it.
+    pub(crate) fn push_slice(&mut self, other: &TracedText, start: usize, end: usize) {
+        let base = self.text.len();
+        let first = other.pieces.partition_point(|piece| piece.start <= start).saturating_sub(1);
+        for piece in other.pieces[first..].iter().take_while(|piece| piece.start < end) {
+            let skipped = start.saturating_sub(piece.start);
+            let origin = piece.origin.as_ref().map(|(scalar, at)| (scalar.clone(), at + skipped));
+            self.pieces.push(Piece { start: base + piece.start.saturating_sub(start), origin });
+        }
+        self.text.push_str(&other.text[start..end]);
+    }
+
+    /// Without white space at both ends.
+    pub(crate) fn trimmed(&self) -> TracedText {
+        let start = self.text.len() - self.text.trim_start().len();
+        let end = self.text.trim_end().len().max(start);
+        let mut trimmed = TracedText::default();
+        trimmed.push_slice(self, start, end);
+        trimmed
+    }
+
+    /// Where the whole text stands, or what of it comes from the first scalar.
+    pub(crate) fn locate_all(&self) -> Option<FileSpan> {
+        self.locate(Span { start: 0, end: self.text.len() })
+    }
+
+    /// Where a part of the text stands. For text that no file contains, what stands before it.
+    pub(crate) fn locate(&self, span: Span) -> Option<FileSpan> {
+        let index = self.pieces.partition_point(|piece| piece.start <= span.start);
+        let index = self.pieces[..index].iter().rposition(|piece| piece.origin.is_some())?;
+        let piece = &self.pieces[index];
+        let piece_end = self.pieces.get(index + 1).map_or(self.text.len(), |next| next.start);
+        let (scalar, at) = piece.origin.as_ref()?;
+        let start = at + span.start.min(piece_end) - piece.start;
+        let end = at + span.end.clamp(piece.start, piece_end) - piece.start;
+        Some(FileSpan { file: scalar.file.clone(), span: scalar.locate(start, end) })
+    }
+}
+
+impl ScalarOrigin {
+    /// The place of `value[start..end]` in the file.
+    ///
+    /// Value and source hold the same characters apart from white space, quotes and escapes, so
+    /// walking both in step leads to the place.
+    fn locate(&self, start: usize, end: usize) -> Span {
+        let source = &self.file.content()[self.span.start..self.span.end];
+        let mut walk = Walk::new(source, self.style);
+        let mut from = 0;
+        for (position, character) in self.value.char_indices() {
+            if position <= start {
+                from = walk.position_before(character);
+            }
+            if position >= end && position > start {
+                break;
+            }
+            walk.step(character);
+        }
+        if start >= self.value.len() {
+            from = walk.position();
+        }
+        let to = walk.position().max(from);
+        Span { start: self.span.start + from, end: self.span.start + to }
+    }
+}
+
+/// Follows a scalar's source while its value is read character by character.
+struct Walk<'a> {
+    source: &'a str,
+    rest: Peekable<CharIndices<'a>>,
+    style: ScalarStyle,
+}
+
+impl<'a> Walk<'a> {
+    fn new(source: &'a str, style: ScalarStyle) -> Self {
+        let mut rest = source.char_indices().peekable();
+        if style != ScalarStyle::Verbatim {
+            rest.next();
+        }
+        Walk { source, rest, style }
+    }
+
+    fn position(&mut self) -> usize {
+        self.rest.peek().map_or(self.source.len(), |(position, _)| *position)
+    }
+
+    /// The position of the next value character, white space in front of it skipped.
+    fn position_before(&mut self, character: char) -> usize {
+        if !character.is_whitespace() {
+            self.skip_space();
+        }
+        self.position()
+    }
+
+    fn skip_space(&mut self) {
+        loop {
+            while self.rest.next_if(|(_, c)| c.is_whitespace()).is_some() {}
+            // An escaped line end is white space that the value does not have.
+            let mut ahead = self.rest.clone();
+            let escaped_line_end = self.style == ScalarStyle::DoubleQuoted
+                && ahead.next().is_some_and(|(_, c)| c == '\\')
+                && ahead.next().is_some_and(|(_, c)| c == '\n' || c == '\r');
+            if !escaped_line_end {
+                return;
+            }
+            self.rest = ahead;
+        }
+    }
+
+    fn step(&mut self, character: char) {
+        if !character.is_whitespace() {
+            self.skip_space();
+            self.take_written();
+            return;
+        }
+        // White space may be folded line ends, which are skipped later, or an escape.
+        let before = self.rest.clone();
+        self.skip_space();
+        let escape = self.rest.peek().is_some_and(|(_, c)| *c == '\\')
+            && self.style == ScalarStyle::DoubleQuoted
+            && self.escaped_space() == Some(character);
+        if escape { self.take_written() } else { self.rest = before }
+    }
+
+    fn escaped_space(&self) -> Option<char> {
+        match self.rest.clone().nth(1)?.1 {
+            'n' => Some('\n'),
+            't' => Some('\t'),
+            'r' => Some('\r'),
+            ' ' => Some(' '),
+            _ => None,
+        }
+    }
+
+    /// Takes what one character of the value is written as.
+    fn take_written(&mut self) {
+        let Some((_, first)) = self.rest.next() else { return };
+        match (self.style, first) {
+            (ScalarStyle::SingleQuoted, '\'') => {
+                self.rest.next();
+            }
+            (ScalarStyle::DoubleQuoted, '\\') => {
+                let digits = match self.rest.next() {
+                    Some((_, 'x')) => 2,
+                    Some((_, 'u')) => 4,
+                    Some((_, 'U')) => 8,
+                    _ => 0,
+                };
+                for _ in 0..digits {
+                    self.rest.next();
+                }
+            }
+            _ => {}
+        }
+    }
+}
