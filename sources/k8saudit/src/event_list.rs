@@ -1,11 +1,13 @@
 //! From JSON text to audit events.
 
+use std::sync::Arc;
+
 use plugin_support::{
     handover::Events,
     json::{Document, Kind, ParseError, Value},
 };
 
-use crate::event_time;
+use crate::{counters::Counters, event_time};
 
 /// Reads JSON texts and keeps the audit events in them.
 #[derive(Debug)]
@@ -13,17 +15,18 @@ pub(crate) struct EventReader {
     document: Document,
     payload: Vec<u8>,
     max_event_bytes: Option<usize>,
+    counters: Arc<Counters>,
 }
 
 impl EventReader {
     /// Makes a reader that drops events longer than `max_event_bytes`.
-    pub(crate) fn new(max_event_bytes: Option<usize>) -> Self {
-        Self { document: Document::default(), payload: Vec::new(), max_event_bytes }
+    pub(crate) fn new(max_event_bytes: Option<usize>, counters: Arc<Counters>) -> Self {
+        Self { document: Document::default(), payload: Vec::new(), max_event_bytes, counters }
     }
 
     /// Adds the events of one JSON text, such as a line of the audit log.
     pub(crate) fn read(&mut self, text: &[u8], events: &mut Events) -> Result<(), ParseError> {
-        self.document.parse(text)?;
+        self.document.parse(text).inspect_err(|_| self.counters.texts_not_json.add(1))?;
         self.add_document(events);
         Ok(())
     }
@@ -39,6 +42,7 @@ impl EventReader {
                 Ok(length) => rest = &rest[length..],
                 Err(mut error) => {
                     events.truncate(before);
+                    self.counters.texts_not_json.add(1);
                     error.offset += body.len() - rest.len();
                     return Err(error);
                 }
@@ -51,12 +55,13 @@ impl EventReader {
     }
 
     fn add_document(&mut self, events: &mut Events) {
-        let Self { document, payload, max_event_bytes } = self;
-        let mut sink = Sink { events, payload, max_event_bytes: *max_event_bytes };
+        let Self { document, payload, max_event_bytes, counters } = self;
+        let mut sink = Sink { events, payload, max_event_bytes: *max_event_bytes, counters };
         let before = sink.events.len();
         if sink.add(document.root()).is_err() {
             // One foreign element spoils the whole array, as it does in stock.
             sink.events.truncate(before);
+            sink.counters.texts_not_recognized.add(1);
             log::warn!("data not recognized as a k8s audit event");
         }
     }
@@ -69,6 +74,7 @@ struct Sink<'a> {
     events: &'a mut Events,
     payload: &'a mut Vec<u8>,
     max_event_bytes: Option<usize>,
+    counters: &'a Counters,
 }
 
 impl Sink<'_> {
@@ -93,6 +99,7 @@ impl Sink<'_> {
     fn add_event(&mut self, event: Value<'_>) {
         let time = event.get(b"stageTimestamp").and_then(Value::as_str);
         let Some(timestamp_ns) = time.and_then(|text| event_time::parse(&text)) else {
+            self.counters.events_without_time.add(1);
             log::warn!(
                 "audit event {} dropped: stageTimestamp missing or not valid",
                 audit_id(event)
@@ -104,6 +111,7 @@ impl Sink<'_> {
         event.write_compact(self.payload);
         let size = self.payload.len();
         if self.max_event_bytes.is_some_and(|limit| size > limit) {
+            self.counters.events_too_large.add(1);
             log::warn!("event larger than maxEventSize: size={size} auditID={}", audit_id(event));
             return;
         }
@@ -124,6 +132,11 @@ fn audit_id(event: Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Counter;
+
+    fn reader(max_event_bytes: Option<usize>) -> EventReader {
+        EventReader::new(max_event_bytes, Arc::default())
+    }
 
     /// An event as in section 14.2 of the specification.
     fn event(id: &str) -> String {
@@ -147,7 +160,7 @@ mod tests {
     /// One text as a line and as a body.
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        let mut reader = EventReader::new(None);
+        let mut reader = reader(None);
         let (mut line, mut body) = (Events::default(), Events::default());
         reader.read(text.as_bytes(), &mut line).unwrap();
         reader.read_body(text.as_bytes(), &mut body).unwrap();
@@ -158,7 +171,7 @@ mod tests {
     #[track_caller]
     fn check_body(text: &str, expected: Result<&[&str], &str>) {
         let mut events = Events::default();
-        let outcome = EventReader::new(None).read_body(text.as_bytes(), &mut events);
+        let outcome = reader(None).read_body(text.as_bytes(), &mut events);
         let got = outcome.map(|()| ids(&events)).map_err(|error| error.to_string());
         let expected = expected.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
         assert_eq!(got, expected.map_err(str::to_owned));
@@ -222,7 +235,7 @@ mod tests {
         check_body("{not json", Err("invalid JSON at byte 1: an object's key is missing"));
         check_body(&format!("{one}\nx"), Err("invalid JSON at byte 78: expected a value"));
         let mut events = Events::default();
-        EventReader::new(None).read(format!("{one}\n{two}").as_bytes(), &mut events).unwrap_err();
+        reader(None).read(format!("{one}\n{two}").as_bytes(), &mut events).unwrap_err();
         assert!(events.is_empty());
     }
 
@@ -231,7 +244,7 @@ mod tests {
     fn the_payload_is_the_event_without_blanks() {
         let mut events = Events::default();
         let text = "  {\"kind\": \"Event\", \"auditID\":\"w\",\n \"stageTimestamp\":\"2024-01-02T03:04:05Z\" , \"esc\":\"\\u0041\\/\"}  ";
-        EventReader::new(None).read(text.as_bytes(), &mut events).unwrap();
+        reader(None).read(text.as_bytes(), &mut events).unwrap();
         let payload = r#"{"kind":"Event","auditID":"w","stageTimestamp":"2024-01-02T03:04:05Z","esc":"\u0041\/"}"#;
         assert_eq!(events.get(0), Some((1_704_164_645_000_000_000, payload.as_bytes())));
     }
@@ -242,7 +255,7 @@ mod tests {
         let text = event("a");
         let kept = |limit| {
             let mut events = Events::default();
-            EventReader::new(limit).read(text.as_bytes(), &mut events).unwrap();
+            reader(limit).read(text.as_bytes(), &mut events).unwrap();
             events.len()
         };
         assert_eq!(kept(Some(text.len())), 1);
@@ -260,5 +273,27 @@ mod tests {
         assert_eq!(id(r#"{"auditID":"33fa264e-1124"}"#), "33fa264e-1124");
         assert_eq!(id(r#"{"auditID":"a\nERROR forged"}"#), "without a plain auditID");
         assert_eq!(id("{}"), "without a plain auditID");
+    }
+
+    #[test]
+    fn everything_that_arrives_is_counted_once() {
+        let mut reader = reader(Some(100));
+        let long = event(&"x".repeat(100));
+        let texts =
+            ["{", "5", &event("a"), &event_at("b", "0"), &long, &format!("[{}]", event("c"))];
+        for text in texts {
+            // Whether it is JSON is counted, too.
+            reader.read(text.as_bytes(), &mut Events::default()).ok();
+        }
+        let Counters {
+            events_without_time,
+            events_too_large,
+            texts_not_recognized,
+            texts_not_json,
+            ..
+        } = &*reader.counters;
+        let counts = [events_without_time, events_too_large, texts_not_recognized, texts_not_json]
+            .map(Counter::value);
+        assert_eq!(counts, [1, 1, 1, 1]);
     }
 }

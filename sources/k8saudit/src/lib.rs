@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod counters;
 mod event_list;
 mod event_time;
 mod extraction;
@@ -22,19 +23,22 @@ mod tail;
 mod webhook;
 
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 
-use falco_plugin::base::{Json, Plugin};
+use falco_plugin::base::{Json, Metric, Plugin};
 use falco_plugin::tables::TablesInput;
 use plugin_support::guard;
 use plugin_support::json::EventDocument;
 
 use crate::config::Config;
+use crate::counters::Counters;
 pub use crate::source::AuditStream;
 
 /// The plugin's state.
 #[derive(Debug)]
 pub struct K8sAudit {
     config: Config,
+    counters: Arc<Counters>,
     document: EventDocument,
     /// The text of the last `list_open_params`, which the host borrows.
     open_params: CString,
@@ -51,8 +55,17 @@ impl Plugin for K8sAudit {
 
     fn new(_input: Option<&TablesInput>, Json(config): Json<Config>) -> anyhow::Result<Self> {
         guard("init", || {
-            Ok(Self { config, document: EventDocument::default(), open_params: CString::default() })
+            Ok(Self {
+                config,
+                counters: Arc::default(),
+                document: EventDocument::default(),
+                open_params: CString::default(),
+            })
         })
+    }
+
+    fn get_metrics(&mut self) -> impl IntoIterator<Item = Metric> {
+        self.counters.metrics()
     }
 }
 

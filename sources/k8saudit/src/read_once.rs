@@ -5,13 +5,14 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
 use follow::{LineSplitter, Split};
 use plugin_support::handover::Events;
 
-use crate::{config::Config, event_list::EventReader, line};
+use crate::{config::Config, counters::Counters, event_list::EventReader, line};
 
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -30,6 +31,7 @@ pub(crate) struct ReadOnce {
     next: VecDeque<PathBuf>,
     splitter: LineSplitter,
     reader: EventReader,
+    counters: Arc<Counters>,
     buffer: Vec<u8>,
 }
 
@@ -42,7 +44,11 @@ struct OpenFile {
 
 impl ReadOnce {
     /// Opens a file, or lists a directory.
-    pub(crate) fn open(path: &Path, config: &Config) -> Result<Self, ReadError> {
+    pub(crate) fn open(
+        path: &Path,
+        config: &Config,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, ReadError> {
         let error = |source| ReadError { path: path.to_owned(), source };
         let (mut current, mut next) = (None, VecDeque::new());
         if path.is_dir() {
@@ -54,7 +60,8 @@ impl ReadOnce {
             current,
             next,
             splitter: LineSplitter::new(line::LIMIT),
-            reader: EventReader::new(config.max_event_bytes()),
+            reader: EventReader::new(config.max_event_bytes(), Arc::clone(counters)),
+            counters: Arc::clone(counters),
             buffer: vec![0; CHUNK_BYTES],
         })
     }
@@ -62,7 +69,7 @@ impl ReadOnce {
     /// Reads on until there are events; false at the end of the last file.
     pub(crate) fn read(&mut self, events: &mut Events) -> bool {
         while events.is_empty() {
-            let Self { current, next, splitter, reader, buffer } = self;
+            let Self { current, next, splitter, reader, counters, buffer } = self;
             let Some(open) = current else {
                 let Some(path) = next.pop_front() else { return false };
                 match OpenFile::open(path.clone()) {
@@ -75,11 +82,14 @@ impl ReadOnce {
                 open.lines += 1;
                 match split {
                     Split::Line(text) => line::read(reader, &open.path, open.lines, text, events),
-                    Split::TooLong { length } => log::error!(
-                        "{} line {} is {length} bytes long, over the limit: skipped",
-                        open.path.display(),
-                        open.lines
-                    ),
+                    Split::TooLong { length } => {
+                        counters.lines_too_long.add(1);
+                        log::error!(
+                            "{} line {} is {length} bytes long, over the limit: skipped",
+                            open.path.display(),
+                            open.lines
+                        );
+                    }
                 }
             };
             match open.file.read(buffer) {
@@ -135,7 +145,7 @@ mod tests {
 
     #[track_caller]
     fn check(path: &Path, expected: &[&str]) {
-        let mut files = ReadOnce::open(path, &Config::default()).unwrap();
+        let mut files = ReadOnce::open(path, &Config::default(), &Arc::default()).unwrap();
         let (mut payloads, mut events) = (Vec::new(), Events::default());
         while files.read(&mut events) {
             payloads.extend(
@@ -189,7 +199,8 @@ mod tests {
     #[test]
     fn a_missing_file_is_an_error_that_names_it() {
         let error =
-            ReadOnce::open(Path::new("/nowhere/audit.jsonl"), &Config::default()).unwrap_err();
+            ReadOnce::open(Path::new("/nowhere/audit.jsonl"), &Config::default(), &Arc::default())
+                .unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nowhere/audit.jsonl");
     }
 }

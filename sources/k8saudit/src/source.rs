@@ -14,6 +14,7 @@ use plugin_support::handover::{BatchLimit, Events};
 use plugin_support::{c_string, guard};
 
 use crate::K8sAudit;
+use crate::counters::Counters;
 use crate::open_params::{self, OpenParams};
 use crate::read_once::ReadOnce;
 use crate::tail::Tail;
@@ -55,10 +56,14 @@ impl SourcePlugin for K8sAudit {
         let input = || {
             Ok(match OpenParams::parse(params.unwrap_or_default())? {
                 OpenParams::Webhook(address) => {
-                    Input::Webhook(Webhook::open(&address, &self.config)?)
+                    Input::Webhook(Webhook::open(&address, &self.config, &self.counters)?)
                 }
-                OpenParams::Follow(path) => Input::Tail(Box::new(Tail::open(path, &self.config)?)),
-                OpenParams::ReadOnce(path) => Input::ReadOnce(ReadOnce::open(&path, &self.config)?),
+                OpenParams::Follow(path) => {
+                    Input::Tail(Box::new(Tail::open(path, &self.config, &self.counters)?))
+                }
+                OpenParams::ReadOnce(path) => {
+                    Input::ReadOnce(ReadOnce::open(&path, &self.config, &self.counters)?)
+                }
             })
         };
         // The SDK passes on the outermost message alone, and the cause is what an operator needs.
@@ -80,17 +85,22 @@ impl SourcePlugin for K8sAudit {
 impl SourcePluginInstance for AuditStream {
     type Plugin = K8sAudit;
 
-    fn next_batch(&mut self, _: &mut K8sAudit, batch: &mut EventBatch<'_>) -> anyhow::Result<()> {
-        guard("next_batch", || self.fill(batch))
+    fn next_batch(
+        &mut self,
+        plugin: &mut K8sAudit,
+        batch: &mut EventBatch<'_>,
+    ) -> anyhow::Result<()> {
+        guard("next_batch", || self.fill(batch, &plugin.counters))
     }
 }
 
 impl AuditStream {
-    fn fill(&mut self, batch: &mut EventBatch<'_>) -> anyhow::Result<()> {
+    fn fill(&mut self, batch: &mut EventBatch<'_>, counters: &Counters) -> anyhow::Result<()> {
         let mut add = |timestamp_ns, payload: &[u8]| {
             let mut event = Self::plugin_event(payload);
             event.metadata = EventMetadata { ts: timestamp_ns, ..EventMetadata::default() };
             batch.add(event)?;
+            counters.events.add(1);
             Ok(())
         };
         self.events.truncate(0);

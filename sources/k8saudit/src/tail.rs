@@ -1,12 +1,13 @@
 //! A followed audit log.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use follow::{FilePattern, Follower, OpenError, Settings, Start};
+use follow::{FilePattern, Follower, Notice, OpenError, Settings, Start};
 use plugin_support::handover::Events;
 
 use crate::{
     config::{Config, StartAt},
+    counters::Counters,
     event_list::EventReader,
     line,
 };
@@ -16,11 +17,16 @@ use crate::{
 pub(crate) struct Tail {
     follower: Follower,
     reader: EventReader,
+    counters: Arc<Counters>,
 }
 
 impl Tail {
     /// Starts to follow; the file need not exist yet.
-    pub(crate) fn open(path: PathBuf, config: &Config) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        path: PathBuf,
+        config: &Config,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, OpenError> {
         let follower = Follower::open(Settings {
             start: match config.start_at {
                 StartAt::Begin => Start::Begin,
@@ -30,7 +36,8 @@ impl Tail {
             line_limit: line::LIMIT,
             ..Settings::new([FilePattern::Path(path)])
         })?;
-        Ok(Self { follower, reader: EventReader::new(config.max_event_bytes()) })
+        let reader = EventReader::new(config.max_event_bytes(), Arc::clone(counters));
+        Ok(Self { follower, reader, counters: Arc::clone(counters) })
     }
 
     /// Acknowledges the lines before, then waits for events, at most as long as `wait`.
@@ -39,7 +46,12 @@ impl Tail {
         for line in self.follower.next_lines(wait, budget_bytes).lines() {
             line::read(&mut self.reader, line.path, line.number, line.text, events);
         }
-        self.follower.take_notices().iter().for_each(follow::Notice::log);
+        for notice in self.follower.take_notices() {
+            if let Notice::LineTooLong { .. } = notice {
+                self.counters.lines_too_long.add(1);
+            }
+            notice.log();
+        }
     }
 
     /// The events of the last read were processed.
@@ -83,7 +95,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit*.log");
         append(&path, &format!("{}\n", event("old")));
-        let mut tail = Tail::open(path.clone(), &Config::default()).unwrap();
+        let mut tail = Tail::open(path.clone(), &Config::default(), &Arc::default()).unwrap();
         append(&path, &format!("{}\ngarbage\n{}", event("1"), &event("2")[..20]));
         check(&mut tail, &["1"]);
         append(&path, &format!("{}\n[{},{}]\n", &event("2")[20..], event("3"), event("4")));
@@ -100,13 +112,13 @@ mod tests {
             ..Config::default()
         };
         append(&path, &format!("{}\n", event("1")));
-        let mut tail = Tail::open(path.clone(), &config).unwrap();
+        let mut tail = Tail::open(path.clone(), &config, &Arc::default()).unwrap();
         check(&mut tail, &["1"]);
         tail.acknowledge();
         append(&path, &format!("{}\n", event("2")));
         check(&mut tail, &["2"]);
         drop(tail);
         // The second event was handed out, but nobody said that it was processed.
-        check(&mut Tail::open(path, &config).unwrap(), &["2"]);
+        check(&mut Tail::open(path, &config, &Arc::default()).unwrap(), &["2"]);
     }
 }

@@ -23,7 +23,7 @@ use axum_server::{Handle, accept::Accept, tls_rustls::RustlsAcceptor};
 use plugin_support::handover::{BatchLimit, Receiver, handover};
 use tokio::{net::TcpStream, runtime::Runtime, task::JoinHandle};
 
-use crate::{config::Config, open_params::Address, webhook::receive::Intake};
+use crate::{config::Config, counters::Counters, open_params::Address, webhook::receive::Intake};
 
 /// Two threads read sockets, two more parse: parsing a large body must not delay the answers to others.
 const THREADS: usize = 2;
@@ -57,7 +57,11 @@ pub(crate) struct Webhook {
 
 impl Webhook {
     /// Binds the address and starts to serve.
-    pub(crate) fn open(address: &Address, config: &Config) -> Result<Self, WebhookError> {
+    pub(crate) fn open(
+        address: &Address,
+        config: &Config,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, WebhookError> {
         let tls = address.tls.then(|| tls::server_config(config)).transpose()?;
         let listener = bind(address)?;
         let listen_error = |source| WebhookError::Listen { address: address.to_string(), source };
@@ -76,7 +80,7 @@ impl Webhook {
             .build()
             .map_err(WebhookError::Runtime)?;
         let (sender, receiver) = handover(CAPACITY_BYTES.max(config.max_body_bytes()));
-        let intake = Intake::new(address.clone(), config, sender);
+        let intake = Intake::new(address.clone(), config, Arc::clone(counters), sender);
         let router = Router::new().fallback(receive::receive).with_state(Arc::new(intake));
 
         let handle = Handle::new();

@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
 use plugin_support::handover::{Events, Refusal, Reservation, Sender};
 
-use crate::{config::Config, event_list::EventReader, open_params::Address};
+use crate::{config::Config, counters::Counters, event_list::EventReader, open_params::Address};
 
 /// How long a client may take to send a body; the API server gives up after 30 seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,15 +24,22 @@ pub(crate) struct Intake {
     address: Address,
     max_body_bytes: usize,
     max_event_bytes: Option<usize>,
+    counters: Arc<Counters>,
     sender: Sender,
 }
 
 impl Intake {
-    pub(crate) fn new(address: Address, config: &Config, sender: Sender) -> Self {
+    pub(crate) fn new(
+        address: Address,
+        config: &Config,
+        counters: Arc<Counters>,
+        sender: Sender,
+    ) -> Self {
         Self {
             address,
             max_body_bytes: config.max_body_bytes(),
             max_event_bytes: config.max_event_bytes(),
+            counters,
             sender,
         }
     }
@@ -41,28 +48,14 @@ impl Intake {
 /// Answers one request.
 pub(crate) async fn receive(State(intake): State<Arc<Intake>>, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
-    let content_type = |text: &HeaderValue| {
-        String::from_utf8_lossy(text.as_bytes()).to_ascii_lowercase().contains("application/json")
-    };
-    let is_encoded = |text: &HeaderValue| !text.as_bytes().eq_ignore_ascii_case(b"identity");
-    let refusal = if !intake.address.serves(parts.uri.path()) {
-        Some(Answer::NotFound)
-    } else if parts.method != Method::POST {
-        Some(Answer::Method(parts.method))
-    } else if !parts.headers.get(header::CONTENT_TYPE).is_some_and(content_type) {
-        Some(Answer::ContentType)
-    } else if parts.headers.get(header::CONTENT_ENCODING).is_some_and(is_encoded) {
-        Some(Answer::ContentEncoding)
-    } else {
-        None
-    };
-    let read = match refusal {
-        Some(answer) => Err(answer),
-        None => intake.read(&mut body).await,
+    let read = match intake.check(&parts) {
+        Ok(()) => intake.read(&mut body).await,
+        Err(refusal) => Err(refusal),
     };
     let answer = match read {
         Ok((reservation, bytes)) => take(&intake, reservation, bytes).await,
         Err(answer) => {
+            intake.count(&answer);
             // Whether the rest comes in time or not, the answer is the same.
             tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await.ok();
             answer
@@ -72,9 +65,29 @@ pub(crate) async fn receive(State(intake): State<Arc<Intake>>, request: Request)
 }
 
 impl Intake {
+    /// Refuses what is wrong with a request whatever its body says.
+    fn check(&self, parts: &Parts) -> Result<(), Answer> {
+        let is_json = |text: &HeaderValue| {
+            String::from_utf8_lossy(text.as_bytes())
+                .to_ascii_lowercase()
+                .contains("application/json")
+        };
+        let is_encoded = |text: &HeaderValue| !text.as_bytes().eq_ignore_ascii_case(b"identity");
+        if !self.address.serves(parts.uri.path()) {
+            Err(Answer::NotFound)
+        } else if parts.method != Method::POST {
+            Err(Answer::Method(parts.method.clone()))
+        } else if !parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+            Err(Answer::ContentType)
+        } else if parts.headers.get(header::CONTENT_ENCODING).is_some_and(is_encoded) {
+            Err(Answer::ContentEncoding)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Reads the body into room that is taken before its bytes.
     async fn read(&self, body: &mut Body) -> Result<(Reservation, Vec<u8>), Answer> {
-        use axum::body::HttpBody;
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         self.check_size(announced)?;
         let mut reservation = self.sender.reserve(announced)?;
@@ -94,12 +107,19 @@ impl Intake {
         Ok((reservation, bytes))
     }
 
+    fn count(&self, refusal: &Answer) {
+        match refusal {
+            Answer::Full => self.counters.requests_postponed.add(1),
+            Answer::TooLarge(limit) => {
+                self.counters.requests_too_large.add(1);
+                log::warn!("request refused: its body is larger than webhookMaxBatchSize={limit}");
+            }
+            _ => {}
+        }
+    }
+
     fn check_size(&self, length: usize) -> Result<(), Answer> {
         if length > self.max_body_bytes {
-            log::warn!(
-                "request refused: its body is larger than webhookMaxBatchSize={}",
-                self.max_body_bytes
-            );
             return Err(Answer::TooLarge(self.max_body_bytes));
         }
         Ok(())
@@ -108,10 +128,10 @@ impl Intake {
 
 /// Hands the events over and waits until they were processed.
 async fn take(intake: &Intake, reservation: Reservation, bytes: Vec<u8>) -> Answer {
-    let max_event_bytes = intake.max_event_bytes;
+    let mut reader = EventReader::new(intake.max_event_bytes, Arc::clone(&intake.counters));
     let parsing = tokio::task::spawn_blocking(move || {
         let mut events = Events::default();
-        EventReader::new(max_event_bytes).read_body(&bytes, &mut events).map(|()| events)
+        reader.read_body(&bytes, &mut events).map(|()| events)
     });
     let events = match parsing.await {
         Ok(Ok(events)) => events,

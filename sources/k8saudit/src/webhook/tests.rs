@@ -30,7 +30,7 @@ fn local(path: &str) -> Address {
 }
 
 fn open(config: &Config) -> Webhook {
-    Webhook::open(&local("/k8s-audit"), config).unwrap()
+    Webhook::open(&local("/k8s-audit"), config, &Arc::default()).unwrap()
 }
 
 /// A host that asks for batches all the time.
@@ -284,7 +284,7 @@ fn https_works_with_key_and_certificate_in_two_files_or_in_one() {
     let client = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
     for config in [two, one] {
         let address = Address { tls: true, ..local("/k8s-audit") };
-        let webhook = Webhook::open(&address, &config).unwrap();
+        let webhook = Webhook::open(&address, &config, &Arc::default()).unwrap();
         let tcp = TcpStream::connect(webhook.address).unwrap();
         let host = Host::start(webhook);
         let connection =
@@ -303,7 +303,10 @@ fn https_works_with_key_and_certificate_in_two_files_or_in_one() {
 
 /// The whole chain of causes, as `open` reports it.
 fn error_of(address: &Address, config: &Config) -> String {
-    format!("{:#}", anyhow::Error::from(Webhook::open(address, config).unwrap_err()))
+    format!(
+        "{:#}",
+        anyhow::Error::from(Webhook::open(address, config, &Arc::default()).unwrap_err())
+    )
 }
 
 #[test]
