@@ -15,7 +15,7 @@ mod source;
 
 use std::ffi::{CStr, CString};
 
-use falco_plugin::base::{Json, Plugin};
+use falco_plugin::base::{Json, Metric, MetricLabel, MetricType, MetricValue, Plugin};
 use falco_plugin::tables::TablesInput;
 use plugin_support::guard;
 
@@ -26,6 +26,8 @@ pub use crate::source::LineStream;
 #[derive(Debug)]
 pub struct FileTail {
     config: Config,
+    lines: u64,
+    lines_too_long: u64,
     /// The text of the last `list_open_params`, which the host borrows.
     open_params: CString,
 }
@@ -38,7 +40,16 @@ impl Plugin for FileTail {
     type ConfigType = Json<Config>;
 
     fn new(_input: Option<&TablesInput>, Json(config): Json<Config>) -> anyhow::Result<Self> {
-        guard("init", || Ok(Self { config, open_params: CString::default() }))
+        guard("init", || {
+            Ok(Self { config, lines: 0, lines_too_long: 0, open_params: CString::default() })
+        })
+    }
+
+    fn get_metrics(&mut self) -> impl IntoIterator<Item = Metric> {
+        let metric = |name, count| {
+            MetricLabel::new(name, MetricType::Monotonic).with_value(MetricValue::U64(count))
+        };
+        [metric(c"lines", self.lines), metric(c"lines_too_long", self.lines_too_long)]
     }
 }
 

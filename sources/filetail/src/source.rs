@@ -63,10 +63,10 @@ impl SourcePlugin for FileTail {
     }
 
     fn close(&mut self, stream: &mut LineStream) {
-        // The host is done with the last batch.
         let close = || {
+            // The host is done with the last batch.
             stream.follower.acknowledge();
-            stream.log_notices();
+            self.lines_too_long += stream.log_notices();
             Ok(())
         };
         if let Err(error) = guard("close", close) {
@@ -84,7 +84,11 @@ impl SourcePlugin for FileTail {
 impl SourcePluginInstance for LineStream {
     type Plugin = FileTail;
 
-    fn next_batch(&mut self, _: &mut FileTail, batch: &mut EventBatch<'_>) -> anyhow::Result<()> {
+    fn next_batch(
+        &mut self,
+        plugin: &mut FileTail,
+        batch: &mut EventBatch<'_>,
+    ) -> anyhow::Result<()> {
         guard("next_batch", || {
             self.follower.acknowledge();
             let lines = self.follower.next_lines(WAIT, BATCH_BYTES);
@@ -92,16 +96,21 @@ impl SourcePluginInstance for LineStream {
                 payload::encode(line.path, line.number, line.text, &mut self.payload);
                 batch.add(Self::plugin_event(&self.payload))?;
             }
+            let count = lines.len();
+            plugin.lines += count as u64;
+            plugin.lines_too_long += self.log_notices();
             // A batch without events would be an error to stock.
-            let is_empty = lines.is_empty();
-            self.log_notices();
-            if is_empty { Err(FailureReason::Timeout.into()) } else { Ok(()) }
+            if count == 0 { Err(FailureReason::Timeout.into()) } else { Ok(()) }
         })
     }
 }
 
 impl LineStream {
-    fn log_notices(&mut self) {
-        self.follower.take_notices().iter().for_each(Notice::log);
+    /// Logs what happened to the files; returns how many lines were too long.
+    fn log_notices(&mut self) -> u64 {
+        let notices = self.follower.take_notices();
+        notices.iter().for_each(Notice::log);
+        let is_too_long = |notice: &&Notice| matches!(notice, Notice::LineTooLong { .. });
+        notices.iter().filter(is_too_long).count() as u64
     }
 }

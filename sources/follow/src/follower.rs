@@ -75,8 +75,6 @@ pub enum OpenError {
 pub struct Follower {
     settings: Settings,
     files: Vec<FollowedFile>,
-    /// Files that ended, until their last lines are acknowledged.
-    ended: Vec<FollowedFile>,
     /// Positions of the last run whose files were not met yet.
     unclaimed: Vec<Checkpoint>,
     /// Where to start in files without a position: only the first look may start at the end.
@@ -122,7 +120,6 @@ impl Follower {
         }
         let mut follower = Self {
             files: Vec::new(),
-            ended: Vec::new(),
             unclaimed,
             start,
             state,
@@ -163,7 +160,6 @@ impl Follower {
 
     /// All lines handed out so far were processed: a restart goes on after them.
     pub fn acknowledge(&mut self) {
-        self.ended.clear();
         for file in &mut self.files {
             file.acknowledge();
         }
@@ -177,8 +173,8 @@ impl Follower {
 
     fn write_state(&mut self) {
         let Some(state) = &mut self.state else { return };
-        let open = self.files.iter().chain(&self.ended).map(FollowedFile::checkpoint);
-        let checkpoints = open.chain(self.unclaimed.iter().cloned()).collect();
+        let known = self.files.iter().map(FollowedFile::checkpoint);
+        let checkpoints = known.chain(self.unclaimed.iter().cloned()).collect();
         match state.write(checkpoints) {
             Ok(()) => {
                 self.troubled.remove(state.path());
@@ -223,8 +219,9 @@ impl Follower {
         {
             self.wakeup.watch(paths::parent(&path), &mut self.notices);
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => {
-                    self.trouble(&path, |path| Notice::Directory { path })
+                // Opening a pipe would wait for somebody to write.
+                Ok(metadata) if !metadata.is_file() => {
+                    self.trouble(&path, |path| Notice::NotAFile { path })
                 }
                 Ok(metadata) => {
                     let identity = Identity::of(&metadata);
@@ -355,7 +352,10 @@ impl Follower {
                     return total;
                 }
                 match file.read(&mut self.buffer, &mut self.batch, &mut self.notices) {
-                    Ok(Progress::Bytes(read)) => total += read,
+                    Ok(Progress::Bytes(read)) => {
+                        total += read;
+                        self.troubled.remove(&*file.path);
+                    }
                     Ok(Progress::EndOfFile) => break,
                     Err(source) => {
                         let path = file.path.to_path_buf();
@@ -376,8 +376,8 @@ impl Follower {
     fn end_drained_files(&mut self) {
         let grace = self.settings.grace;
         for mut file in self.files.extract_if(.., |file| file.is_drained(grace)) {
+            // The state file still has its last position, until its last line is acknowledged.
             file.finish(&mut self.batch, &mut self.notices);
-            self.ended.push(file);
         }
     }
 

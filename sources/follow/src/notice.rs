@@ -14,8 +14,8 @@ pub enum Notice {
     LineTooLong { path: PathBuf, number: u64, length: usize },
     #[error("cannot read {}, will try again", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} is a directory: name its files, for example by {}/*", path.display(), path.display())]
-    Directory { path: PathBuf },
+    #[error("{0} is no regular file; of a directory, name the files, for example by {0}/*", path.display())]
+    NotAFile { path: PathBuf },
     #[error("{} was rotated while nobody followed it and its old file is gone: lines may be lost", path.display())]
     PredecessorGone { path: PathBuf },
     #[error("cannot watch {}, polling it instead", path.display())]

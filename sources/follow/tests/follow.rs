@@ -395,6 +395,6 @@ fn what_cannot_be_followed_is_told_once() {
     scene.start();
     scene.append("a.log", "1\n");
     scene.check(&["1"]);
-    scene.check_notice("is a directory");
+    scene.check_notice("is no regular file");
     assert_eq!(scene.notices.len(), 1, "{:?}", scene.notices);
 }
