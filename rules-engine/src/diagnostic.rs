@@ -7,7 +7,7 @@ mod report;
 mod snippet;
 
 pub(crate) use code::Code;
-pub(crate) use place::{Context, Item};
+pub(crate) use place::{Context, Subject};
 pub use report::FileReport;
 
 use crate::text::FileSpan;
