@@ -27,7 +27,8 @@ use crate::{config::Config, counters::Counters, open_params::Address, webhook::r
 
 /// Two threads read sockets, two more parse: parsing a large body must not delay the answers to others.
 const THREADS: usize = 2;
-/// A body counts from its first byte until its events were processed, so this is what the webhook holds at most.
+/// A body counts from when it is announced until its events were processed, so this is what the webhook holds at most,
+/// copies of the bodies that are being parsed aside.
 const CAPACITY_BYTES: usize = 64 << 20;
 const MAX_CONNECTIONS: usize = 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,7 +76,7 @@ impl Webhook {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .max_blocking_threads(THREADS)
-            .thread_name("k8saudit-webhook")
+            .thread_name("k8saudit-http")
             .enable_all()
             .build()
             .map_err(WebhookError::Runtime)?;
