@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod condition;
+mod describe;
 mod detection;
 mod diagnostic;
 mod document;

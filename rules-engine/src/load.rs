@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::describe::Described;
 use crate::detection::RuleInfo;
 use crate::diagnostic::{Code, Diagnostic, FileReport};
 use crate::field::FieldCatalogue;
@@ -154,6 +155,7 @@ pub struct Ruleset {
     programs: FxHashMap<String, Arc<Program>>,
     rules: Vec<Arc<RuleInfo>>,
     pub(crate) definitions: Definitions,
+    pub(crate) described: Described,
 }
 
 impl Ruleset {
@@ -247,5 +249,7 @@ fn ruleset(
             programs.insert(source.name.clone(), Arc::new(program));
         }
     }
-    Ruleset { programs, rules, definitions }
+    let outputs = compiled.rules.iter().map(|rule| (&rule.rule, rule.output_text.as_str()));
+    let described = Described::new(outputs, environment);
+    Ruleset { programs, rules, definitions, described }
 }

@@ -22,7 +22,7 @@ pub(crate) use macros::{Macros, syntax_diagnostic};
 pub(crate) use named::Named;
 pub(crate) use plugins::check_requirements;
 pub(crate) use read::read;
-pub(crate) use walk::{for_each_check, for_each_field};
+pub(crate) use walk::{for_each_check, for_each_field, for_each_macro};
 
 use std::collections::BTreeSet;
 

@@ -27,6 +27,8 @@ const UNKNOWN_FIELD: &str = "filter_check called with nonexistent field ";
 pub(crate) struct CompiledRule {
     pub(crate) rule: RuleToCompile,
     pub(crate) is_enabled: bool,
+    /// The output's text with what the configuration appends, for descriptions.
+    pub(crate) output_text: String,
 }
 
 /// What checking found out about a rule.
@@ -138,12 +140,12 @@ impl Compiler<'_> {
         }
         let output = match output {
             Err(failure) if can_be_dropped(rule, &failure) => {
-                findings.warning(dropped(failure));
+                findings.warning(dropped(*failure));
                 return Verdict::Out;
             }
             Err(failure) => {
                 let help = foreign.clone().or(failure.advice.help.clone());
-                findings.error(failure.help(help));
+                findings.error((*failure).help(help));
                 None
             }
             Ok(output) => Some(output),
@@ -152,7 +154,7 @@ impl Compiler<'_> {
             (Ok(condition), Some(checked)) => (condition, checked),
             (condition, _) => {
                 if let Some(error) = condition.err().flatten() {
-                    findings.error(error);
+                    findings.error(*error);
                 }
                 return Verdict::Out;
             }
@@ -183,15 +185,17 @@ impl Compiler<'_> {
         &mut self,
         rule: &Rule,
         folded: TracedText,
-    ) -> Result<Condition, Option<Diagnostic>> {
+    ) -> Result<Condition, Option<Box<Diagnostic>>> {
         let (text, _) = self.lists.substitute(&folded);
         let ast = parse(text.as_str(), MAX_CONDITION_DEPTH)
-            .map_err(|error| syntax_diagnostic(error, &text, &rule.condition_context))?;
+            .map_err(|error| syntax_diagnostic(error, &text, &rule.condition_context))
+            .map_err(Box::new)?;
         match self.macros.resolve(ast, usize::MAX) {
-            Ok((ast, _)) => Ok(Condition { folded, text, ast }),
+            Ok(ast) => Ok(Condition { folded, text, ast }),
             Err(error) => {
                 let shown = folded.as_str();
-                Err(self.macros.diagnostic(error, shown, &text, &rule.context, self.lists))
+                let error = self.macros.diagnostic(error, shown, &text, &rule.context, self.lists);
+                Err(error.map(Box::new))
             }
         }
     }
@@ -303,5 +307,5 @@ fn finished(
         output: output.template,
         extra_fields: output.extra_fields,
     };
-    CompiledRule { rule: rule_to_compile, is_enabled: rule.is_enabled }
+    CompiledRule { rule: rule_to_compile, is_enabled: rule.is_enabled, output_text: output.text }
 }

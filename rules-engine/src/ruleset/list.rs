@@ -70,6 +70,10 @@ impl Lists {
         self.lists.iter()
     }
 
+    pub(crate) fn get(&self, name: &str) -> Option<&ExpandedList> {
+        self.positions.get(name).map(|&position| &self.lists[position])
+    }
+
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.positions.contains_key(name)
     }

@@ -30,8 +30,6 @@ pub(crate) struct ResolvedMacro {
     /// `None` after an error, which was reported.
     ast: Option<Ast>,
     age: Age,
-    pub(crate) names_macros: Vec<String>,
-    pub(crate) names_lists: Vec<String>,
     pub(crate) is_used: bool,
 }
 
@@ -60,7 +58,7 @@ impl Macros {
     ) -> Self {
         let mut macros = Vec::with_capacity(definitions.macros.len());
         for (position, definition) in definitions.macros.iter().enumerate() {
-            let (text, names_lists) = lists.substitute(&definition.condition);
+            let (text, _) = lists.substitute(&definition.condition);
             let parsed = parse(text.as_str(), MAX_CONDITION_DEPTH);
             let ast = match parsed {
                 Ok(mut ast) => {
@@ -78,8 +76,6 @@ impl Macros {
                 text,
                 ast,
                 age: definition.age,
-                names_macros: Vec::new(),
-                names_lists,
                 is_used: false,
             });
         }
@@ -106,10 +102,7 @@ impl Macros {
         self.macros[position].ast = Some(ast.clone());
         let result = self.resolve(ast, changed);
         self.macros[position].ast = match result {
-            Ok((ast, names)) => {
-                self.macros[position].names_macros = names;
-                Some(ast)
-            }
+            Ok(ast) => Some(ast),
             Err(error) => {
                 let text = self.macros[position].text.clone();
                 let definition_text = unspliced.as_str();
@@ -126,21 +119,20 @@ impl Macros {
         self.macros.iter()
     }
 
+    /// Whether a rule or another macro refers to it.
+    pub(crate) fn is_used(&self, name: &str) -> bool {
+        self.positions.get(name).is_some_and(|&position| self.macros[position].is_used)
+    }
+
     /// Replaces macros by their trees and marks them as used. Only macros that were first defined
-    /// before `horizon` are known. Also returns the names of those found, the nested included.
-    pub(crate) fn resolve(
-        &mut self,
-        mut ast: Ast,
-        horizon: usize,
-    ) -> Result<(Ast, Vec<String>), ResolveError> {
+    /// before `horizon` are known.
+    pub(crate) fn resolve(&mut self, mut ast: Ast, horizon: usize) -> Result<Ast, ResolveError> {
         let mut found = Vec::new();
         self.replace(&mut ast, horizon, &mut Vec::new(), &mut found)?;
-        let mut names = Vec::new();
         for position in found {
             self.macros[position].is_used = true;
-            names.push(self.macros[position].name.clone());
         }
-        Ok((ast, names))
+        Ok(ast)
     }
 
     fn replace(
@@ -245,11 +237,4 @@ pub(crate) fn syntax_diagnostic(
     let end = error.offset + word.max(1);
     let place = text.locate(Span { start: error.offset, end });
     Diagnostic::new(Code::CompileCondition, error.message, &context).at(place).help(error.help)
-}
-
-impl ResolvedMacro {
-    /// The resolved tree, for descriptions.
-    pub(crate) fn ast(&self) -> Option<&Ast> {
-        self.ast.as_ref()
-    }
 }

@@ -43,6 +43,18 @@ fn shift_term(term: &mut Term, shift: &impl Fn(&mut Span)) {
     }
 }
 
+/// Calls `visit` for the name of every macro.
+pub(crate) fn for_each_macro<'a>(ast: &'a Ast, visit: &mut impl FnMut(&'a str)) {
+    match ast {
+        Ast::And(children) | Ast::Or(children) => {
+            children.iter().for_each(|child| for_each_macro(child, visit));
+        }
+        Ast::Not(child) => for_each_macro(child, visit),
+        Ast::Macro { name, .. } => visit(name),
+        Ast::Check(_) => {}
+    }
+}
+
 /// Calls `visit` for every comparison, in order.
 pub(crate) fn for_each_check<'a>(ast: &'a Ast, visit: &mut impl FnMut(&'a Check)) {
     match ast {

@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::field::FieldCatalogue;
 use crate::load::{AppendOutput, ExtraField};
 use crate::output::{ExtraValue, OutputError, OutputTemplate};
-use crate::ruleset::{Findings, Rule};
+use crate::ruleset::{Checked, Findings, Rule};
 use crate::text::{Span, TracedText};
 
 use super::Compiler;
@@ -24,6 +24,7 @@ const DEPRECATED_FIELDS: [&str; 6] = [
 
 /// An output whose fields exist.
 pub(super) struct CheckedOutput {
+    pub(super) text: String,
     pub(super) template: OutputTemplate,
     pub(super) extra_fields: Vec<(String, ExtraValue)>,
 }
@@ -34,7 +35,7 @@ impl Compiler<'_> {
         rule: &Rule,
         catalogue: &FieldCatalogue,
         findings: &mut Findings,
-    ) -> Result<CheckedOutput, Diagnostic> {
+    ) -> Checked<CheckedOutput> {
         let context = &rule.output_context;
         let mut text = without_container_info(rule, findings);
         let mut extra = Vec::new();
@@ -43,7 +44,8 @@ impl Compiler<'_> {
             extra.extend(&entry.extra_fields);
         }
         let template = OutputTemplate::parse(text.as_str(), catalogue)
-            .map_err(|error| diagnostic(error, &text, context))?;
+            .map_err(|error| diagnostic(error, &text, context))
+            .map_err(Box::new)?;
         for field in DEPRECATED_FIELDS.iter().filter(|field| text.as_str().contains(*field)) {
             let message =
                 format!("usage of deprecated field '{field}' has been detected in the rule output");
@@ -55,8 +57,9 @@ impl Compiler<'_> {
             .into_iter()
             .map(|field| extra_field(field, catalogue))
             .collect::<Result<_, _>>()
-            .map_err(|error| Diagnostic::new(Code::CompileOutput, error.message, context))?;
-        Ok(CheckedOutput { template, extra_fields })
+            .map_err(|error| Diagnostic::new(Code::CompileOutput, error.message, context))
+            .map_err(Box::new)?;
+        Ok(CheckedOutput { text: text.as_str().to_owned(), template, extra_fields })
     }
 }
 
