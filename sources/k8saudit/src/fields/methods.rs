@@ -14,10 +14,9 @@ pub(super) fn scalar(event: Value<'_>, path: Path) -> Option<Text> {
 
 /// The elements of the array at `path`.
 ///
-/// For `ka.sourceips` stock looks in the wrong place, for `ka.req.service.ports` it gives the array as one text.
+/// For `ka.sourceips` stock looks in the wrong place.
 pub(super) fn elements(event: Value<'_>, path: Path, index: Option<u64>) -> Vec<Text> {
-    let array = at(event, path).filter(|value| value.kind() == Kind::Array);
-    array.map_or_else(Vec::new, |array| pick(array, index).into_iter().map(text).collect())
+    at(event, path).into_iter().flat_map(|array| pick(array, index)).map(text).collect()
 }
 
 /// What stands at `path` in the request object, for each element of the arrays on the way.
@@ -54,9 +53,17 @@ pub(super) fn joined(event: Value<'_>, path: Path, index: Option<u64>) -> Vec<Te
     texts.unwrap_or_default()
 }
 
-/// As `values`, where each is an array, of which all elements become elements of the field.
+/// As `values`, where each should be an array, of which all elements become elements of the field.
 pub(super) fn flattened(event: Value<'_>, path: Path, index: Option<u64>) -> Vec<Text> {
     found(event, path, index).flat_map(Value::elements).map(text).collect()
+}
+
+/// The capabilities that `path` leads to arrays of, each an element of the field.
+///
+/// What is no array stands for itself. Stock gives each array as one text, which `intersects` never finds a capability in.
+pub(super) fn capabilities(event: Value<'_>, path: Path, index: Option<u64>) -> Vec<Text> {
+    let of_container = |added| if is_array(added) { pick(added, None) } else { vec![added] };
+    found(event, path, index).flat_map(of_container).map(text).collect()
 }
 
 /// The ports that containers open on their host, where `path` leads to arrays of ports.
@@ -86,10 +93,9 @@ pub(super) fn effective_id(event: Value<'_>, path: Path, index: Option<u64>) -> 
         (id.kind() != Kind::Null).then(|| text(id))
     };
     let of_pod = own(spec).unwrap_or_else(|| b"0".to_vec());
-    let containers =
-        spec.get(containers.as_bytes()).map_or_else(Vec::new, |containers| pick(containers, index));
+    let containers = spec.get(containers.as_bytes()).into_iter();
     containers
-        .into_iter()
+        .flat_map(|containers| pick(containers, index))
         .map(|container| own(container).unwrap_or_else(|| of_pod.clone()))
         .collect()
 }
@@ -103,8 +109,12 @@ pub(super) fn any_true(event: Value<'_>, path: Path) -> Option<Text> {
 /// What the volumes are: every member of a volume but its name.
 pub(super) fn volume_types(event: Value<'_>, path: Path, index: Option<u64>) -> Vec<Text> {
     let volumes = request_object(event).and_then(|pod| at(pod, path));
-    let volumes = volumes.map_or_else(Vec::new, |volumes| pick(volumes, index));
-    let members = volumes.into_iter().flat_map(Value::members);
+    let volumes = volumes.into_iter().flat_map(|volumes| match volumes.kind() {
+        // Stock takes an object in place of the array for a volume.
+        Kind::Object => vec![volumes],
+        _ => pick(volumes, index),
+    });
+    let members = volumes.flat_map(Value::members);
     members.filter(|(name, _)| !name.is_str(b"name")).map(|(name, _)| text(name)).collect()
 }
 
@@ -172,9 +182,13 @@ fn found<'d>(event: Value<'d>, path: Path, index: Option<u64>) -> impl Iterator<
     request_object(event).and_then(|object| walk(object, path, index)).into_iter().flatten()
 }
 
-/// The request object, if it is an object: as the list of changes that a JSON Patch is, it has none of our fields.
+/// The request object, unless it is a JSON Patch: a list of changes has none of our fields.
+///
+/// Any other list is gone into. Stock goes into patches, too, and finds there such values as `false`.
 fn request_object(event: Value<'_>) -> Option<Value<'_>> {
-    event.get(b"requestObject").filter(|object| object.kind() == Kind::Object)
+    let is_patch =
+        |object| is_array(object) && object.elements().all(|change| change.get(b"op").is_some());
+    event.get(b"requestObject").filter(|&object| !is_patch(object))
 }
 
 /// Goes through the members of `path`, and on the way into every element of an array, or the one at `index` of the
@@ -196,15 +210,13 @@ fn walk<'d>(from: Value<'d>, path: &[&str], index: Option<u64>) -> Option<Vec<Va
     Some(vec![value])
 }
 
-/// The elements of an array, or only the one at `index`; an object that stands for an array is its only element.
-fn pick(value: Value<'_>, index: Option<u64>) -> Vec<Value<'_>> {
-    match (value.kind(), index) {
-        (Kind::Array, None) => value.elements().collect(),
-        (Kind::Array, Some(index)) => {
-            usize::try_from(index).ok().and_then(|index| value.at(index)).into_iter().collect()
+/// The elements of an array, or only the one at `index`; of anything else none.
+fn pick(array: Value<'_>, index: Option<u64>) -> Vec<Value<'_>> {
+    match index {
+        None => array.elements().collect(),
+        Some(index) => {
+            usize::try_from(index).ok().and_then(|index| array.at(index)).into_iter().collect()
         }
-        (Kind::Object, _) => vec![value],
-        _ => Vec::new(),
     }
 }
 

@@ -5,8 +5,8 @@
 use plugin_support::json::Value;
 
 use super::methods::{
-    always_true, any_true, effective_id, elements, first_repository, first_value, flattened,
-    host_ports, joined, mounts_host_path, pod_name, repositories, scalar, subject_names,
+    always_true, any_true, capabilities, effective_id, elements, first_repository, first_value,
+    flattened, host_ports, joined, mounts_host_path, pod_name, repositories, scalar, subject_names,
     subject_namespaced_names, values, volume_types,
 };
 use super::query::parameter;
@@ -131,12 +131,12 @@ pub(crate) const FIELDS: [Field; 100] = [
         "Group id that owns the volumes of the pod"),
     list("ka.req.pod.supplemental_groups", elements, &["requestObject", "spec", "securityContext", "supplementalGroups"],
         "Further group ids in the security context of the pod"),
-    indexed("ka.req.pod.containers.add_capabilities", flattened, &["spec", "containers", "securityContext", "capabilities", "add"],
+    indexed("ka.req.pod.containers.add_capabilities", capabilities, &["spec", "containers", "securityContext", "capabilities", "add"],
         "Capabilities that are added to the containers"),
     text("ka.req.service.type", scalar, &["requestObject", "spec", "type"],
         "Type of a service, such as NodePort"),
-    indexed("ka.req.service.ports", elements, &["requestObject", "spec", "ports"],
-        "Ports of a service, each as JSON"),
+    indexed("ka.req.service.ports", values, &["spec", "ports"],
+        "Ports of a service, all together as one JSON text"),
     indexed("ka.req.pod.volumes.hostpath", values, &["spec", "volumes", "hostPath", "path"],
         "Paths of the host that the volumes of the pod mount"),
     keyed("ka.req.volume.hostpath", mounts_host_path,
@@ -183,7 +183,7 @@ pub(crate) const FIELDS: [Field; 100] = [
         "Group id that each of the init containers starts with: its own, else that of the pod, else 0"),
     indexed("ka.req.pod.initContainers.proc_mount", values, &["spec", "initContainers", "securityContext", "procMount"],
         "How the init containers mount /proc, where they say so"),
-    indexed("ka.req.pod.initContainers.add_capabilities", flattened, &["spec", "initContainers", "securityContext", "capabilities", "add"],
+    indexed("ka.req.pod.initContainers.add_capabilities", capabilities, &["spec", "initContainers", "securityContext", "capabilities", "add"],
         "Capabilities that are added to the init containers"),
     indexed("ka.req.pod.initContainers.host_port", host_ports, &["spec", "initContainers", "ports"],
         "Ports of the host that the init containers use"),
@@ -213,7 +213,7 @@ pub(crate) const FIELDS: [Field; 100] = [
         "Group id that each of the ephemeral containers starts with: its own, else that of the pod, else 0"),
     indexed("ka.req.pod.ephemeralContainers.proc_mount", values, &["spec", "ephemeralContainers", "securityContext", "procMount"],
         "How the ephemeral containers mount /proc, where they say so"),
-    indexed("ka.req.pod.ephemeralContainers.add_capabilities", flattened, &["spec", "ephemeralContainers", "securityContext", "capabilities", "add"],
+    indexed("ka.req.pod.ephemeralContainers.add_capabilities", capabilities, &["spec", "ephemeralContainers", "securityContext", "capabilities", "add"],
         "Capabilities that are added to the ephemeral containers"),
 ];
 

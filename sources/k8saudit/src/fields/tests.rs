@@ -67,31 +67,38 @@ fn images_lose_tag_and_digest_but_not_the_registrys_port() {
 }
 
 #[test]
-fn malformed_parameters_hide_no_others() {
+fn anything_malformed_hides_all_parameters() {
     let parameter = |uri: &str, expected: &[&str]| {
-        check(
-            "ka.uri.param",
-            Some("command"),
-            &format!(r#"{{"auditID":"x","requestURI":"{uri}"}}"#),
-            expected,
-        );
+        let payload = format!(r#"{{"auditID":"x","requestURI":"{uri}"}}"#);
+        check("ka.uri.param", Some("command"), &payload, expected);
     };
-    parameter("/x?a=%&command=id", &["id"]);
-    parameter("/x?a;b&command=id", &["id"]);
-    parameter("/x?command=%4&command=id", &["id"]);
     parameter("/x?=1&&command=a=b?c", &["a=b?c"]);
+    parameter("/a:b?command=id", &["id"]);
+    parameter("//double/slash?command=id", &["id"]);
+    parameter("*?command=id", &["id"]);
+    parameter("https://host/x?command=id", &["id"]);
+    parameter("mailto:%?command=id", &["id"]);
     parameter("/x", &[]);
     parameter("", &[]);
+    parameter("/x?command=id&a=%", &[]);
+    parameter("/x?command=id&a;b", &[]);
+    parameter("/x?command=%4&command=id", &[]);
+    parameter("/x%2?command=id", &[]);
+    parameter("/x?command=id#%", &[]);
+    parameter(r"/x\u007f?command=id", &[]);
+    parameter("https:/%?command=id", &[]);
+    parameter("a_b:c?command=id", &[]);
+    parameter(":?command=id", &[]);
+    parameter("1:?command=id", &[]);
 }
 
 #[test]
 fn arguments_that_crash_falco_find_nothing() {
-    let payload = r#"{"auditID":"x","requestObject":{"spec":{"containers":[{"name":"a"}],"ports":[1],
+    let payload = r#"{"auditID":"x","requestObject":{"spec":{"containers":[{"name":"a"}],
         "volumes":[{"hostPath":{"path":"/etc"}}]}}}"#;
     for index in ["9223372036854775808", "18446744073709551615"] {
         check("ka.req.pod.containers.name", Some(index), payload, &[]);
         check("ka.req.pod.containers.eff_run_as_user", Some(index), payload, &[]);
-        check("ka.req.service.ports", Some(index), payload, &[]);
     }
     check("ka.req.volume.hostpath", Some(""), payload, &["false"]);
 }
@@ -101,6 +108,32 @@ fn settings_that_are_null_are_not_set() {
     let payload = r#"{"auditID":"x","requestObject":{"spec":{"securityContext":{"runAsUser":null},
         "initContainers":[{"securityContext":{"runAsUser":null}},{"securityContext":{"runAsUser":5}}]}}}"#;
     check("ka.req.pod.initContainers.eff_run_as_user", None, payload, &["0", "5"]);
+}
+
+#[test]
+fn an_object_in_place_of_the_containers_is_none() {
+    let payload = r#"{"auditID":"x","requestObject":{"spec":{"containers":{"name":"a"}}}}"#;
+    check("ka.req.pod.containers.eff_run_as_user", None, payload, &[]);
+    check("ka.req.pod.containers.name", None, payload, &["a"]);
+}
+
+#[test]
+fn only_arrays_of_capabilities_are_flattened() {
+    let payload = r#"{"auditID":"x","requestObject":{"spec":{"containers":[
+        {"securityContext":{"capabilities":{"add":["A","B"]}}},{"securityContext":{"capabilities":{"add":null}}}]}}}"#;
+    check("ka.req.pod.containers.add_capabilities", None, payload, &["A", "B", "null"]);
+}
+
+#[test]
+fn only_patches_among_the_lists_have_no_fields() {
+    let privileged = |request: &str, expected: &[&str]| {
+        let payload = format!(r#"{{"auditID":"x","requestObject":{request}}}"#);
+        check("ka.req.container.privileged", None, &payload, expected);
+    };
+    privileged("[]", &[]);
+    privileged(r#"[{"op":"remove","path":"/x"}]"#, &[]);
+    privileged("[1]", &["false"]);
+    privileged(r#"[{"spec":{"containers":[{"securityContext":{"privileged":true}}]}}]"#, &["true"]);
 }
 
 /// Whatever the members hold, no field may panic.
