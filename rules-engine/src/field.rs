@@ -125,7 +125,6 @@ pub struct FieldCatalogue {
 
 /// Why a rule cannot name a field so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
 pub(crate) enum FieldError {
     #[error("filter_check called with nonexistent field {0}")]
     Unknown(String),
@@ -231,5 +230,121 @@ fn why_no_index(argument: &str) -> Option<&'static str> {
         Some("beyond 64 bits")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A field of each type, as single value and as list, and each kind of argument.
+    pub(crate) fn catalogue() -> FieldCatalogue {
+        let required = |index, key| Some(ArgumentRule { required: true, index, key });
+        let allowed = |index, key| Some(ArgumentRule { required: false, index, key });
+        let field = |name: &str, kind, is_list, argument| FieldDefinition {
+            name: name.to_owned(),
+            kind,
+            is_list,
+            argument,
+            description: String::new(),
+            hidden: false,
+            suggested: false,
+        };
+        let class = |name: &str, provider, fields| FieldClass {
+            name: name.to_owned(),
+            description: String::new(),
+            provider,
+            fields,
+        };
+        let types = [
+            ("s", FieldType::String),
+            ("u", FieldType::Uint64),
+            ("rel", FieldType::RelTime),
+            ("abs", FieldType::AbsTime),
+            ("b", FieldType::Bool),
+            ("ip", FieldType::IpAddr),
+            ("net", FieldType::IpNet),
+        ];
+        let singles = types.map(|(name, kind)| field(&format!("t.{name}"), kind, false, None));
+        let lists = types.map(|(name, kind)| field(&format!("t.l{name}"), kind, true, None));
+        let arguments = [
+            field("t.key", FieldType::String, false, required(false, true)),
+            field("t.idx", FieldType::String, true, allowed(true, false)),
+            field("t.any", FieldType::String, false, allowed(true, true)),
+            field("t.s.sub", FieldType::String, false, None),
+            field("ka.verb", FieldType::String, false, None),
+        ];
+        let number = field("evt.num", FieldType::Uint64, false, None);
+        let hostname = field("static.host", FieldType::String, false, None);
+        let fields = singles.into_iter().chain(lists).chain(arguments).collect();
+        FieldCatalogue {
+            classes: vec![
+                class("evt", Provider::Generic, vec![number]),
+                class("static", Provider::Static, vec![hostname]),
+                class("t (plugin)", Provider::Plugin(0), fields),
+            ],
+            static_values: vec!["here".to_owned()],
+        }
+    }
+
+    /// `expected` is the field as printed, or the message.
+    #[track_caller]
+    fn check(name: &str, argument: Option<&str>, expected: &str) {
+        let resolved = catalogue().resolve(name, argument.map(str::as_bytes));
+        let text = resolved.map_or_else(|error| error.to_string(), |field| field.text);
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn names_are_exact() {
+        check("t.s", None, "t.s");
+        check("t.s.sub", None, "t.s.sub");
+        check("static.host", None, "static.host");
+        check("t.su", None, "filter_check called with nonexistent field t.su");
+        check("T.S", None, "filter_check called with nonexistent field T.S");
+    }
+
+    #[test]
+    fn arguments_are_checked() {
+        check("t.key", Some("a"), "t.key[a]");
+        check("t.key", Some(""), "t.key[]");
+        check("t.key", Some("a=b"), "t.key[\"a=b\"]");
+        check("t.key", None, "filter 't.key': t.key requires an argument but none provided");
+        check(
+            "t.s",
+            Some("0"),
+            "filter 't.s[0]': t.s does not allow nor require an argument but one is provided: 0",
+        );
+        check("t.key", Some("a b"), "filter 't.key[a': t.key has unbalanced argument brackets");
+        check("t.key", Some("x[0]"), "filter_check called with nonexistent field t.key[x[0]]");
+        check(
+            "t.key",
+            Some("a\0"),
+            "filter 't.key[a\0]': t.key has an argument that is not UTF-8 text",
+        );
+        check("evt.num", Some("1"), "filter_check called with nonexistent field evt.num[1]");
+    }
+
+    #[test]
+    fn an_index_is_a_plain_number() {
+        let invalid = |argument: &str, reason: &str| {
+            check(
+                "t.idx",
+                Some(argument),
+                &format!(
+                    "filter t.idx[{argument}] t.idx has an invalid index argument {reason}: {argument}"
+                ),
+            );
+        };
+        check("t.idx", None, "t.idx");
+        check("t.idx", Some("0"), "t.idx[0]");
+        check("t.idx", Some("18446744073709551615"), "t.idx[18446744073709551615]");
+        invalid("01", "starting with 0");
+        invalid("", "starting with 0");
+        invalid("-1", "not composed only by digits");
+        invalid("+1", "not composed only by digits");
+        invalid("18446744073709551616", "beyond 64 bits");
+        check("t.any", Some("01"), "t.any[01]");
+        check("t.any", Some("x"), "t.any[x]");
     }
 }

@@ -6,6 +6,8 @@ mod glob;
 mod ip;
 mod paths;
 mod regex;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -20,7 +22,7 @@ use crate::operator::glob::Glob;
 use crate::operator::ip::{Network, read_address};
 use crate::operator::paths::PathPrefixes;
 
-pub(crate) use crate::operator::regex::{Regex, RegexError};
+pub(crate) use crate::operator::regex::Regex;
 
 /// An operator with the constants right of it, in the form that is quickest to test.
 #[derive(Debug)]

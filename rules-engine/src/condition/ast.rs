@@ -118,6 +118,7 @@ pub(crate) enum Operator {
 
 /// How many of several constants must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::enum_variant_names, reason = "named as rules spell them")]
 pub(crate) enum Modifier {
     /// Exactly one; equal constants count separately.
     OneOf,

@@ -196,3 +196,98 @@ fn is_plain_pattern(pattern: &str) -> bool {
     let inner = REPEATED.iter().find_map(|any| inner.strip_suffix(any)).unwrap_or(inner);
     !inner.contains(['\\', '.', '^', '$', '*', '+', '?', '(', ')', '[', ']', '{', '}', '|'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::parse;
+    use crate::field::tests::catalogue;
+
+    /// `expected` holds each lint's kind, its message up to the first comma, and the text it points at.
+    #[track_caller]
+    fn check(condition: &str, expected: &[(LintKind, &str, &str)]) {
+        let lints = lint(&parse(condition, 1000).unwrap(), &catalogue());
+        let found: Vec<_> = lints
+            .iter()
+            .map(|lint| {
+                let message = lint.message.split(',').next().unwrap_or_default();
+                (lint.kind, message, &condition[lint.span.start..lint.span.end])
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn comparing_with_the_text_for_no_value_is_unsafe() {
+        let found = [(LintKind::UnsafeNaCheck, "", "<NA>")];
+        check("ka.verb = <NA>", &found);
+        check("ka.verb != <NA>", &found);
+        check("tolower(ka.verb) in (a, <NA>)", &found);
+        check("concat(t.s, ka.verb) = <NA>", &found);
+        check("concat(ka.verb, t.s) = <NA>", &[]);
+        check("t.s = <NA>", &[]);
+        check("ka.verb contains <NA>", &[]);
+        check("ka.verb = <NA", &[]);
+    }
+
+    #[test]
+    fn dropped_fields_are_deprecated() {
+        check(
+            "evt.dir = <",
+            &[(LintKind::Deprecated, "due to the drop of enter events", "evt.dir")],
+        );
+        check(
+            "len(evt.latency.ns) > 5",
+            &[(
+                LintKind::Deprecated,
+                "field is not available due to the drop of enter events.",
+                "evt.latency.ns",
+            )],
+        );
+    }
+
+    #[test]
+    fn constants_that_look_like_something_else() {
+        let misused = |what: &str, text: &str| {
+            format!("'{text}' may be a valid {what} misused as a const string value")
+        };
+        check("t.s = t.s", &[(LintKind::Constant, &misused("field", "t.s"), "t.s")]);
+        check(
+            "t.s in (a, t.key[b])",
+            &[(LintKind::Constant, &misused("field", "t.key[b]"), "t.key[b]")],
+        );
+        check(
+            "t.s = \"tolower( t.s )\"",
+            &[(
+                LintKind::Constant,
+                &misused("field transformer", "tolower(t.s)"),
+                "\"tolower( t.s )\"",
+            )],
+        );
+        check(
+            "t.s = \"val(x)\"",
+            &[(LintKind::Constant, &misused("field transformer", "val(x)"), "\"val(x)\"")],
+        );
+        check("t.s in (t.key, no.field, 'f(x)')", &[]);
+    }
+
+    #[test]
+    fn patterns_that_need_no_regex() {
+        let plain = |text: &str| {
+            format!("regex check with '{text}' may be optimized with simpler operators such as '='")
+        };
+        for text in ["GET", "cluster-admin", "^a$", ".*B.*", "^.+a", "日本.*"] {
+            check(&format!("t.s regex {text}"), &[(LintKind::Constant, &plain(text), text)]);
+        }
+        check("t.s regex oneof (a, b.c)", &[(LintKind::Constant, &plain("a"), "a")]);
+        for text in ["registry.local", "a|b", "[a]", "a.*b"] {
+            check(&format!("t.s regex \"{text}\""), &[]);
+        }
+    }
+
+    #[test]
+    fn stock_points_at_the_list() {
+        let lints = lint(&parse("t.s in (a, t.s)", 1000).unwrap(), &catalogue());
+        assert_eq!(lints[0].stock_offset, Some(7));
+    }
+}

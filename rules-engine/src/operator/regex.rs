@@ -20,7 +20,6 @@ pub(crate) struct Regex(regex::Regex);
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
 pub(crate) enum RegexError {
     #[error("invalid escape sequence: {0}")]
     Escape(String),
@@ -82,6 +81,14 @@ struct Group {
     /// The piece that a repetition operator would apply to; empty behind `(` and `|`.
     piece: String,
     piece_repeats: u32,
+    /// The last thing that was applied to the piece, if it was `*`, `+` or `?`.
+    unary: Option<Unary>,
+}
+
+/// A piece before `*`, `+` or `?`, and which of them.
+struct Unary {
+    piece: String,
+    operator: String,
 }
 
 impl Group {
@@ -90,6 +97,7 @@ impl Group {
         self.done_repeats = self.done_repeats.max(self.piece_repeats);
         self.piece = piece;
         self.piece_repeats = repeats;
+        self.unary = None;
     }
 
     /// Applies an operator to the last piece, in a group of its own: behind an operator, the crate
@@ -104,7 +112,22 @@ impl Group {
                 return Err(RegexError::RepetitionSize(operator.to_owned()));
             }
         }
-        self.piece = format!("(?:{}{operator})", self.piece);
+        let unary = self.unary.take();
+        if matches!(operator, "*" | "+" | "?") {
+            // One of these on top of another is the same again or a star. RE2 does so, too; it keeps
+            // `a****` from nesting deep.
+            let unary = match unary {
+                Some(Unary { piece, operator: inner }) if inner == operator => {
+                    Unary { piece, operator: inner }
+                }
+                Some(Unary { piece, .. }) => Unary { piece, operator: "*".to_owned() },
+                None => Unary { piece: self.piece.clone(), operator: operator.to_owned() },
+            };
+            self.piece = format!("(?:{}{})", unary.piece, unary.operator);
+            self.unary = Some(unary);
+        } else {
+            self.piece = format!("(?:{}{operator})", self.piece);
+        }
         Ok(())
     }
 

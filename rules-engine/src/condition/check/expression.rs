@@ -133,7 +133,12 @@ impl Checker<'_> {
     }
 
     fn concat(&self, arguments: &[Expression], span: Span) -> Checked<(FieldType, bool)> {
-        if arguments.iter().all(|part| part.kind() == FieldType::String && !part.is_list()) {
+        let is_text = |part: &Expression| match part {
+            // Stock looks at fields only, so it takes what `len` yields.
+            Expression::Transformed(part) => !part.is_list,
+            _ => part.kind() == FieldType::String && !part.is_list(),
+        };
+        if arguments.iter().all(is_text) {
             return Ok((FieldType::String, false));
         }
         self.refuse(span, "concat() arguments must be strings")
