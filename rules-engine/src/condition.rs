@@ -11,9 +11,7 @@ mod suggest;
 mod tests;
 pub(crate) mod typed;
 
-pub(crate) use check::{
-    CheckError, CheckErrorKind, OutputExpressionError, check, output_expression,
-};
+pub(crate) use check::{CheckError, CheckErrorKind, check, output_expression};
 pub(crate) use lint::{Lint, LintKind, lint};
 pub(crate) use parse::{SyntaxError, parse};
 pub(crate) use quote::encode;

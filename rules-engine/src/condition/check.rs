@@ -12,7 +12,7 @@ use crate::condition::ast::{self, Ast, Operator, Span, Term};
 use crate::condition::typed::{Comparison, Expression, Test, TypedAst};
 use crate::field::{FieldCatalogue, FieldType};
 
-pub(crate) use output::{OutputExpressionError, output_expression};
+pub(crate) use output::output_expression;
 
 /// Why a comparison cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
