@@ -116,6 +116,11 @@ impl<'d> Node<'d> {
 
     /// The value of a key; of several equal keys, the first.
     pub(crate) fn get(self, key: &str) -> Option<Node<'d>> {
-        self.members().find(|(name, _)| name.scalar() == Some(key)).map(|(_, value)| value)
+        self.member(key).map(|(_, value)| value)
+    }
+
+    /// A key with its value; of several equal keys, the first.
+    pub(crate) fn member(self, key: &str) -> Option<(Node<'d>, Node<'d>)> {
+        self.members().find(|(name, _)| name.scalar() == Some(key))
     }
 }

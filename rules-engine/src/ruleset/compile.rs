@@ -194,7 +194,7 @@ impl Compiler<'_> {
             Ok(ast) => Ok(Condition { folded, text, ast }),
             Err(error) => {
                 let shown = folded.as_str();
-                let error = self.macros.diagnostic(error, shown, &text, &rule.context, self.lists);
+                let error = self.macros.diagnostic(error, shown, &text, &rule.context);
                 Err(error.map(Box::new))
             }
         }

@@ -30,7 +30,7 @@ impl<'n> Fields<'n, '_> {
 
     /// A text that must be there.
     pub(super) fn text(&self, key: &str) -> Checked<TracedText> {
-        let Some(value) = self.node.get(key) else {
+        let Some((key_node, value)) = self.node.member(key) else {
             let keys = self.node.members().filter_map(|(key, _)| key.scalar());
             let help = closest(key, keys).map(|other| format!("a similar key exists: `{other}`"));
             let message = format!("Item has no mapping for key '{key}'");
@@ -41,7 +41,7 @@ impl<'n> Fields<'n, '_> {
         if value.is_null() {
             let message = format!("Mapping for key '{key}' is empty");
             let error = Diagnostic::new(Code::YamlValidate, message, self.context);
-            return Err(Box::new(error.at(place_of(value, self.context))));
+            return Err(Box::new(error.at(place_of(key_node, self.context))));
         }
         text_value(value, &self.context.with(Subject::ValueFor, key, value.span()))
     }

@@ -74,10 +74,6 @@ impl Lists {
         self.positions.get(name).map(|&position| &self.lists[position])
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.positions.contains_key(name)
-    }
-
     /// Splices lists into a text where their names stand as words, even between quotes. Returns
     /// the names of those that were spliced in, too.
     ///

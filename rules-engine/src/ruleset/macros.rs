@@ -83,7 +83,7 @@ impl Macros {
         let mut resolved = Macros { macros, positions };
         for (position, definition) in definitions.macros.iter().enumerate() {
             let (text, context) = (&definition.condition, &definition.context);
-            resolved.resolve_macro(position, text, context, lists, findings);
+            resolved.resolve_macro(position, text, context, findings);
         }
         resolved
     }
@@ -93,7 +93,6 @@ impl Macros {
         position: usize,
         unspliced: &TracedText,
         context: &Context,
-        lists: &Lists,
         findings: &mut Findings,
     ) {
         let changed = self.macros[position].age.changed;
@@ -106,8 +105,7 @@ impl Macros {
             Err(error) => {
                 let text = self.macros[position].text.clone();
                 let definition_text = unspliced.as_str();
-                if let Some(error) = self.diagnostic(error, definition_text, &text, context, lists)
-                {
+                if let Some(error) = self.diagnostic(error, definition_text, &text, context) {
                     findings.error(error);
                 }
                 None
@@ -182,7 +180,6 @@ impl Macros {
         shown: &str,
         text: &TracedText,
         context: &Context,
-        lists: &Lists,
     ) -> Option<Diagnostic> {
         let (name, span, message, title) = match error {
             ResolveError::Undefined { name, span } => {
@@ -201,8 +198,6 @@ impl Macros {
         let known = self.macros.iter().map(|one| one.name.as_str());
         let help = if self.positions.contains_key(&name) {
             Some("a macro can use only macros that are defined before it".to_owned())
-        } else if lists.contains(&name) {
-            Some(format!("`{name}` is a list: compare a field with it, as in `FIELD in ({name})`"))
         } else {
             closest(&name, known).map(|other| format!("a similar macro exists: `{other}`"))
         };

@@ -239,9 +239,10 @@ fn tags(fields: Fields<'_, '_>) -> Checked<BTreeSet<String>> {
 fn priority(fields: Fields<'_, '_>) -> Checked<Priority> {
     let text = fields.text("priority")?;
     text.as_str().parse().map_err(|_| {
-        let known = Priority::ALL.map(Priority::name);
-        let help = match closest(text.as_str().trim(), known) {
-            Some(other) => format!("a similar priority exists: `{}`", other.to_uppercase()),
+        let known = Priority::ALL.map(|priority| priority.name().to_uppercase());
+        let written = text.as_str().trim().to_uppercase();
+        let help = match closest(&written, known.iter().map(String::as_str)) {
+            Some(other) => format!("a similar priority exists: `{other}`"),
             None => format!("priorities are {}", known.join(", ")),
         };
         let context = value_context(fields, "priority", Subject::RulePriority);

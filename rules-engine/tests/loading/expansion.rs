@@ -1,0 +1,169 @@
+//! Lists, macros and exceptions in conditions.
+
+use crate::{rule, validated};
+
+/// The condition of rule `r` with lists, macros and exceptions resolved; else the first error.
+fn compiled(text: &str) -> String {
+    let load = validated(&[text]);
+    let Some(ruleset) = load.ruleset else {
+        return load.reports[0].to_json()["errors"][0]["message"].as_str().unwrap().to_owned();
+    };
+    let described = ruleset.describe(Some("r")).unwrap();
+    described["rules"][0]["details"]["condition_compiled"].as_str().unwrap().to_owned()
+}
+
+/// Items before the rule, its condition, and what that becomes.
+#[track_caller]
+fn check(items: &str, condition: &str, expected: &str) {
+    let text = format!("{items}\n{}", rule("r", condition, ""));
+    assert_eq!(compiled(&text), expected, "{text}");
+}
+
+#[track_caller]
+fn check_exception(condition: &str, exception: &str, expected: &str) {
+    let more = format!("  exceptions:\n    - {{name: e, {exception}}}\n");
+    let text = rule("r", condition, &more);
+    assert_eq!(compiled(&text), expected, "{text}");
+}
+
+const A_B: &str = "- {list: l, items: [a, b]}";
+
+#[test]
+fn lists_are_spliced_in_where_their_names_are_words() {
+    check(A_B, "t.str in (l)", "t.str in (a, b)");
+    check("- {list: l, items: [cat]}", "t.str=l", "t.str = cat");
+    check("- {list: l, items: [cat]}", "'t.str = \"x l y\"'", "t.str = \"x cat y\"");
+    check(A_B, "t.str in l", "unexpected token after 'a', expecting 'or', 'and'");
+    check("- {list: l, items: [a]}", "t.str in (ll, l.x, l-x, xl)", "t.str in (ll, l.x, l-x, xl)");
+    check("- {list: l, items: [l, x]}", "t.str in (l)", "t.str in (l, x)");
+    check("- {list: é, items: [x]}", "t.str in (éa, é)", "t.str in (éa, x)");
+    check("- {list: and, items: [or]}", "t.str=x and t.str=y", "(t.str = x or t.str = y)");
+}
+
+#[test]
+fn empty_lists_take_a_comma_with_them() {
+    let empty = "- {list: e, items: []}";
+    check(empty, "t.str in (a, e, b)", "t.str in (a, b)");
+    check(empty, "t.str in (e, a)", "t.str in (a)");
+    check(empty, "t.str in (e)", "t.str in ()");
+    check("- {list: l, items: ['', a]}", "t.empty in (l)", "t.empty in (a)");
+}
+
+#[test]
+fn items_are_quoted_only_for_spaces() {
+    check("- {list: l, items: ['a,b']}", "t.str in (l)", "t.str in (a, b)");
+    check("- {list: l, items: [(x)]}", "t.str in (l)", "expected a ')' token");
+    check("- {list: l, items: ['\"(x)\"']}", "t.str in (l)", "t.str in ((x))");
+    check("- {list: l, items: [a b]}", "t.str in (l)", "t.str in (\"a b\")");
+    check("- {list: l, items: [\"'a b'\"]}", "t.str in (l)", "t.str in (\"a b\")");
+}
+
+#[test]
+fn lists_name_lists_one_level_deep() {
+    let down = "- {list: A, items: [x]}\n- {list: B, items: [A, y]}\n- {list: C, items: [B, z]}";
+    check(down, "t.str in (C)", "t.str in (A, y, z)");
+    let up = "- {list: B, items: [A, y]}\n- {list: A, items: [x]}";
+    check(up, "t.str in (B)", "t.str in (x, y)");
+}
+
+#[test]
+fn macros_keep_their_precedence() {
+    let m = "- {macro: m, condition: t.u=1 or t.u=2}";
+    check(m, "t.t=true and m", "(t.t = true and (t.u = 1 or t.u = 2))");
+    check(m, "not m", "not (t.u = 1 or t.u = 2)");
+}
+
+#[test]
+fn rules_use_later_macros_and_macros_do_not() {
+    let text = format!("{}- {{macro: m, condition: t.u=1}}", rule("r", "m", ""));
+    assert_eq!(compiled(&text), "t.u = 1");
+    let m2 = "- {macro: m2, condition: t.u=2}";
+    let m1 = "- {macro: m1, condition: m2}";
+    check(&format!("{m1}\n{m2}"), "m1", "Undefined macro 'm2' used in filter.");
+    check(&format!("{m2}\n{m1}"), "m1", "t.u = 2");
+    check(&format!("{m1}\n{m2}\n{m1}"), "m1", "t.u = 2");
+    let append = "- {macro: m1, condition: or t.u=3, override: {condition: append}}";
+    check(&format!("{m1}\n{m2}\n{append}"), "m1", "(t.u = 2 or t.u = 3)");
+}
+
+#[test]
+fn a_macro_must_not_contain_itself() {
+    let items = "- {macro: m, condition: t.u=1}\n- {macro: m, condition: m or t.u=2}";
+    check(items, "m", "reference loop in macro 'm'");
+}
+
+#[test]
+fn exceptions_are_folded_in_behind_parentheses() {
+    check_exception(
+        "t.u=1 or t.u=2",
+        "fields: [t.up, t.str], values: [[a, b], [c, d e]]",
+        "((t.u = 1 or t.u = 2) and not ((t.up = a and t.str = b) or (t.up = c and t.str = \"d e\")))",
+    );
+    check_exception(
+        "t.u=1",
+        "fields: t.up, values: [a, b c]",
+        "(t.u = 1 and not t.up in (a, \"b c\"))",
+    );
+    check_exception("t.u=1", "fields: [t.up]", "t.u = 1");
+    check_exception("t.u=1", "fields: [t.up], values: []", "t.u = 1");
+}
+
+#[test]
+fn values_under_a_list_operator_get_parentheses() {
+    let check = |values: &str, expected: &str| {
+        check_exception(
+            "t.u=1",
+            &format!("fields: [t.up], comps: [in], values: {values}"),
+            expected,
+        );
+    };
+    check("[[a]]", "(t.u = 1 and not t.up in (a))");
+    check("[['(a, b)']]", "(t.u = 1 and not t.up in (a, b))");
+    check("[[[a, b c]]]", "(t.u = 1 and not t.up in (a, \"b c\"))");
+    check("[[a b]]", "expected a ')' token");
+}
+
+#[test]
+fn values_are_text_of_the_condition() {
+    check_exception(
+        "t.u=1",
+        "fields: [t.up], values: [[toupper(t.str)]]",
+        "(t.u = 1 and not t.up = toupper(t.str))",
+    );
+    check_exception(
+        "t.u=1",
+        "fields: [t.up], values: [['toupper( t.str )']]",
+        "(t.u = 1 and not t.up = \"toupper( t.str )\")",
+    );
+}
+
+#[test]
+fn conditions_are_appended_to_before_exceptions_are_folded_in() {
+    let exceptions = "  exceptions: [{name: e, fields: [t.up], values: [[a]]}]\n";
+    let text = format!(
+        "{}- {{rule: r, condition: or t.u=2, append: true}}\n",
+        rule("r", "t.u=1", exceptions)
+    );
+    assert_eq!(compiled(&text), "((t.u = 1 or t.u = 2) and not t.up = a)");
+}
+
+#[test]
+fn exceptions_can_be_extended_and_replaced() {
+    let exceptions = "  exceptions: [{name: e, fields: [t.up], values: [[a]]}]\n";
+    let base = rule("r", "t.u=1", exceptions);
+    let check =
+        |item: &str, expected: &str| assert_eq!(compiled(&format!("{base}{item}")), expected);
+    check(
+        "- {rule: r, exceptions: [{name: e, values: [[b]]}], append: true}",
+        "(t.u = 1 and not (t.up = a or t.up = b))",
+    );
+    check(
+        "- {rule: r, exceptions: [{name: f, fields: t.str, values: [c]}], override: {exceptions: append}}",
+        "(t.u = 1 and not t.up = a and not t.str in (c))",
+    );
+    // Falco forgets the defaults here and crashes.
+    check(
+        "- {rule: r, exceptions: [{name: e, fields: [t.str], values: [[c]]}], override: {exceptions: replace}}",
+        "(t.u = 1 and not t.str = c)",
+    );
+}
