@@ -159,7 +159,7 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    /// The program for an event source; `None` if no file has rules for it.
+    /// The program for an event source, without rules if no file has any; `None` if the source is unknown.
     pub fn program(&self, source: &str) -> Option<Arc<Program>> {
         self.programs.get(source).cloned()
     }
@@ -243,11 +243,9 @@ fn ruleset(
             .filter(of_source)
             .map(|&position| compiled.rules[position].rule.clone())
             .collect();
-        if !active.is_empty() {
-            let program =
-                Program::compile(&source.name, &active, settings.rule_matching, &source.fields);
-            programs.insert(source.name.clone(), Arc::new(program));
-        }
+        let program =
+            Program::compile(&source.name, &active, settings.rule_matching, &source.fields);
+        programs.insert(source.name.clone(), Arc::new(program));
     }
     let outputs = compiled.rules.iter().map(|rule| (&rule.rule, rule.output_text.as_str()));
     let described = Described::new(outputs, environment);
