@@ -83,7 +83,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) print: Option<String>,
 
-    /// Shows more: types in lists of fields, statistics of event sources at the end.
+    /// With --list: shows the fields' types.
     #[arg(short = 'v', help_heading = "Run")]
     pub(crate) verbose: bool,
 

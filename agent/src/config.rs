@@ -32,15 +32,13 @@ mod tree;
 mod unsupported;
 mod webserver;
 
-pub(crate) use alerts::{AlertsConfig, AppendOutput, ExtraField};
+pub(crate) use alerts::AlertsConfig;
 pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
 pub(crate) use logging::LogConfig;
 pub(crate) use metrics::MetricsConfig;
-pub(crate) use outputs::{
-    CertificateAuthority, FileOutputConfig, HttpOutputConfig, OutputsConfig, ProgramOutputConfig,
-};
+pub(crate) use outputs::{CertificateAuthority, HttpOutputConfig, OutputsConfig};
 pub(crate) use plugins::{LibraryNotFound, PluginConfig, PluginsConfig};
-pub(crate) use rules::{RuleMatching, RuleSelection, RulesConfig};
+pub(crate) use rules::RulesConfig;
 pub(crate) use webserver::WebserverConfig;
 
 use self::finding::Findings;

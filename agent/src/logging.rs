@@ -1,5 +1,6 @@
 //! Log lines on standard error, in Falco's form.
 
+use std::error::Error;
 use std::fmt;
 
 use jiff::{Timestamp, ZonedDateTime};
@@ -59,6 +60,17 @@ where
         }
         writer.write_char('\n')
     }
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 struct Message(String);

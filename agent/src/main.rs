@@ -1,9 +1,41 @@
-//! The host agent.
+//! The host agent: arguments in, exit code out.
 #![forbid(unsafe_code)]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the agent that uses it comes next"))]
+mod alert;
+mod app;
 mod cli;
-#[expect(dead_code, unused_imports, reason = "the agent that uses it comes next")]
+mod commands;
 mod config;
+mod extraction;
+mod logging;
+mod metrics;
+mod outputs;
+mod plugins;
+mod reload;
+mod rules;
+mod rules_files;
+mod shutdown;
+mod source_thread;
+mod statistics;
+mod webserver;
 
-fn main() {}
+use std::process::ExitCode;
+
+use app::AppError;
+use cli::Cli;
+
+#[expect(clippy::print_stderr, reason = "errors show even where the log does not go to stderr")]
+fn main() -> ExitCode {
+    let result = Cli::parse_arguments(std::env::args_os())
+        .map_err(anyhow::Error::from)
+        .and_then(|cli| app::run(&cli).map_err(anyhow::Error::from));
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("Error: {error:#}");
+    match error.downcast_ref() {
+        // As in stock, so that service managers can tell it.
+        Some(AppError::PidFile { .. }) => ExitCode::from(255),
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -1,11 +1,11 @@
-//! Signals, as requests to the agent.
+//! Signals, and what else asks the agent to act, as requests.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What a signal asks for.
+/// What the main thread is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// SIGINT or SIGTERM: end in order.
@@ -14,6 +14,8 @@ pub(crate) enum Request {
     Reload,
     /// SIGUSR1: outputs close and open again.
     Reopen,
+    /// The thread of this event source has ended, by its index.
+    SourceEnded(usize),
 }
 
 /// Starts listening; from now on these signals do not end the process by themselves.

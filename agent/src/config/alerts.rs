@@ -1,5 +1,7 @@
 //! What an alert contains and how it is written.
 
+use rules_engine::{AppendOutput, ExtraField};
+
 use super::section::Section;
 use super::tree::Value;
 
@@ -20,32 +22,6 @@ pub(crate) struct AlertsConfig {
     pub(crate) append_output: Vec<AppendOutput>,
     /// Values of the fields `static.NAME`.
     pub(crate) static_fields: Vec<(String, String)>,
-}
-
-/// An item of `append_output`: what to add, and to which rules.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AppendOutput {
-    /// Only rules of this event source.
-    pub(crate) source: Option<String>,
-    /// Only the rule of this name.
-    pub(crate) rule: Option<String>,
-    /// Only rules that carry all these tags.
-    pub(crate) tags: Vec<String>,
-    /// A template that follows the rule's own output after a space.
-    pub(crate) extra_output: Option<String>,
-    /// Additions to `output_fields`.
-    pub(crate) extra_fields: Vec<ExtraField>,
-    /// Whether fields that plugins suggest are added to the output.
-    pub(crate) suggested_output: bool,
-}
-
-/// An addition to `output_fields`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ExtraField {
-    /// A field under its own name, with its own type.
-    Field(String),
-    /// A template whose result is a string under `name`.
-    Template { name: String, template: String },
 }
 
 impl AlertsConfig {
@@ -102,14 +78,14 @@ fn read_extra_fields(section: &mut Section<'_, '_>) -> Vec<ExtraField> {
                         continue;
                     };
                     let is_defined = fields.iter().any(|field| {
-                        matches!(field, ExtraField::Template { name, .. } if *name == entry.key)
+                        matches!(field, ExtraField::Formatted { key, .. } if *key == entry.key)
                     });
                     if is_defined {
                         section.problem(key, &format!("`{}` is defined twice", entry.key));
                     }
-                    fields.push(ExtraField::Template {
-                        name: entry.key.clone(),
-                        template: template.text.clone(),
+                    fields.push(ExtraField::Formatted {
+                        key: entry.key.clone(),
+                        format: template.text.clone(),
                     });
                 }
             }

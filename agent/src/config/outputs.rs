@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::section::Section;
 
@@ -14,10 +13,6 @@ pub(crate) struct OutputsConfig {
     pub(crate) file: Option<FileOutputConfig>,
     pub(crate) program: Option<ProgramOutputConfig>,
     pub(crate) http: Option<HttpOutputConfig>,
-    /// Whether stdout, file and program may hold alerts back to write several at once.
-    pub(crate) buffered: bool,
-    /// How long a delivery may take before it is reported as stuck.
-    pub(crate) timeout: Duration,
     /// How many alerts wait for one output at most; `None` leaves it to the agent.
     pub(crate) queue_capacity: Option<NonZeroUsize>,
 }
@@ -66,14 +61,15 @@ pub(crate) enum CertificateAuthority {
 
 impl OutputsConfig {
     pub(super) fn read(root: &mut Section<'_, '_>) -> OutputsConfig {
+        // An alert is written before its event is acknowledged, however long that takes. So these are only checked.
+        root.flag("buffered_outputs", false);
+        root.number::<u32>("output_timeout", 2000);
         OutputsConfig {
             stdout: root.section("stdout_output", |section| section.flag("enabled", false)),
             syslog: root.section("syslog_output", |section| section.flag("enabled", false)),
             file: root.section("file_output", FileOutputConfig::read),
             program: root.section("program_output", ProgramOutputConfig::read),
             http: root.section("http_output", HttpOutputConfig::read),
-            buffered: root.flag("buffered_outputs", false),
-            timeout: Duration::from_millis(root.number::<u32>("output_timeout", 2000).into()),
             queue_capacity: root.section("outputs_queue", |section| {
                 section.removed_key("recovery", "a full queue makes the agent wait");
                 NonZeroUsize::new(section.number("capacity", 0))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rules_engine::Priority;
+use rules_engine::{Priority, RuleMatching, Selection};
 
 use super::section::Section;
 
@@ -12,29 +12,10 @@ pub(crate) struct RulesConfig {
     /// Files and directories, in order; `-r` replaces them.
     pub(crate) files: Vec<PathBuf>,
     /// Applied in order after loading, the last that fits a rule wins.
-    pub(crate) selections: Vec<RuleSelection>,
+    pub(crate) selections: Vec<Selection>,
     /// Rules that are less severe are not loaded.
     pub(crate) priority: Priority,
     pub(crate) matching: RuleMatching,
-}
-
-/// How many rules may match one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RuleMatching {
-    /// Only the first, in load order.
-    First,
-    All,
-}
-
-/// An item of `rules`: switches rules on or off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RuleSelection {
-    /// What fitting rules become: enabled or disabled.
-    pub(crate) enable: bool,
-    /// The name of a rule, in which `*` stands for any text.
-    pub(crate) rule: Option<String>,
-    /// A tag that the rule carries.
-    pub(crate) tag: Option<String>,
 }
 
 impl RulesConfig {
@@ -79,7 +60,7 @@ fn read_files(root: &mut Section<'_, '_>) -> Vec<PathBuf> {
     files.into_iter().map(PathBuf::from).collect()
 }
 
-fn read_selection(section: &mut Section<'_, '_>) -> Option<RuleSelection> {
+fn read_selection(section: &mut Section<'_, '_>) -> Option<Selection> {
     let read = |section: &mut Section<'_, '_>, key, enable| {
         let (rule, tag) = section.section(key, |section| {
             let mut text = |key| section.optional_text(key).map(str::to_string);
@@ -88,7 +69,7 @@ fn read_selection(section: &mut Section<'_, '_>) -> Option<RuleSelection> {
         if section.is_present(key) && rule.is_none() && tag.is_none() {
             section.problem(key, "expected a `rule`, a `tag` or both");
         }
-        (rule.is_some() || tag.is_some()).then_some(RuleSelection { enable, rule, tag })
+        (rule.is_some() || tag.is_some()).then_some(Selection { enable, rule, tag })
     };
     let enable = read(section, "enable", true);
     let disable = read(section, "disable", false);

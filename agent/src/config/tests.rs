@@ -6,7 +6,7 @@ mod plugins;
 use std::fs;
 
 use insta::assert_snapshot;
-use rules_engine::Priority;
+use rules_engine::{AppendOutput, ExtraField, Priority, RuleMatching, Selection};
 use tempfile::TempDir;
 
 use super::*;
@@ -262,7 +262,7 @@ fn the_value_of_an_option_may_be_a_map_or_a_list() {
 
 #[test]
 fn rules_are_selected_in_order() {
-    let selection = |enable, rule: Option<&str>, tag: Option<&str>| RuleSelection {
+    let selection = |enable, rule: Option<&str>, tag: Option<&str>| Selection {
         enable,
         rule: rule.map(str::to_string),
         tag: tag.map(str::to_string),
@@ -297,9 +297,9 @@ fn outputs_are_appended_to() {
             source: Some("k8s_audit".to_string()),
             extra_fields: vec![
                 ExtraField::Field("ka.verb".to_string()),
-                ExtraField::Template {
-                    name: "who".to_string(),
-                    template: "%ka.user.name".to_string(),
+                ExtraField::Formatted {
+                    key: "who".to_string(),
+                    format: "%ka.user.name".to_string(),
                 },
             ],
             ..AppendOutput::default()

@@ -1,0 +1,180 @@
+//! The phases of a run, in stock's order: configuration, plugins, event sources, rules, then the work itself.
+
+mod error;
+mod running;
+mod select;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use plugin_host::{LogSeverity, LogSink};
+use rules_engine::{AppendOutput, Priority, Settings};
+use tracing::level_filters::LevelFilter;
+
+use crate::cli::Cli;
+use crate::commands;
+use crate::config::{Config, DEFAULT_PATH, LogConfig, NoticeLevel};
+use crate::logging;
+use crate::outputs::StartError;
+use crate::plugins::Plugins;
+use crate::rules::RulesLoader;
+
+pub(crate) use error::AppError;
+
+/// Does what the command line asks for; returns when that is done.
+///
+/// # Errors
+///
+/// Whatever keeps the agent from starting, and the failure of the last event source.
+pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
+    if cli.help {
+        return commands::print(&Cli::help_text());
+    }
+    if cli.ignored_syscalls {
+        return commands::print("Ignored syscall(s):\n\n");
+    }
+    let config = load_config(cli)?;
+    if cli.version {
+        return commands::version(&config);
+    }
+    if cli.page_size {
+        return commands::page_size();
+    }
+    if config.files.is_empty() {
+        return Err(AppError::NoConfig);
+    }
+    let plugins = Plugins::load(&config, &executable())?;
+    let log = plugin_log(&config.log);
+    if let Some(name) = &cli.plugin_info {
+        return commands::plugin_info(name, &plugins, &log);
+    }
+    if cli.list_plugins {
+        return commands::list_plugins(&plugins);
+    }
+    let states = plugins.init(&log)?;
+    if let Some(source) = cli.list() {
+        return commands::list_fields(cli, &plugins, source);
+    }
+    let sources = plugins.sources.iter().map(|source| &*source.name).collect();
+    let enabled = select::select(sources, &cli.enable_source, &cli.disable_source)?;
+    let loader = rules_loader(cli, &config, &plugins);
+    if !cli.validate.is_empty() {
+        return commands::validate(cli, &config, &loader);
+    }
+    let rules = loader.load(&[])?;
+    if cli.list_rules || cli.show_rule.is_some() {
+        return commands::describe(cli, &config, &rules.ruleset);
+    }
+    if !config.outputs.is_any_enabled() {
+        return Err(StartError::NoOutput.into());
+    }
+    if cli.dry_run {
+        return Ok(());
+    }
+    running::Start { cli, config: &config, plugins, loader, rules }.run(states, &enabled)
+}
+
+/// Reads the configuration, starts the log, and writes to it what is known so far.
+fn load_config(cli: &Cli) -> Result<Config, AppError> {
+    let path = cli.config.as_deref().or_else(|| {
+        let default = Path::new(DEFAULT_PATH);
+        default.exists().then_some(default)
+    });
+    let config = Config::load(path, &cli.options, &|name| std::env::var(name).ok())?;
+    logging::start(log_level(&config.log), config.time_format_iso_8601);
+    for notice in &config.notices {
+        match notice.level {
+            NoticeLevel::Info => tracing::info!("{}", notice.text),
+            NoticeLevel::Warning => tracing::warn!("{}", notice.text),
+        }
+    }
+    tracing::info!(
+        "Shikra version: {} ({})",
+        commands::version::SHIKRA_VERSION,
+        std::env::consts::ARCH
+    );
+    if !config.files.is_empty() {
+        tracing::info!("Falco initialized with configuration files:");
+    }
+    for file in &config.files {
+        let (path, status) = (file.path.display(), &file.schema_status);
+        if status == "ok" {
+            tracing::info!("   {path} | schema validation: {status}");
+        } else {
+            tracing::warn!("   {path} | schema validation: {status}");
+        }
+    }
+    if cli.print.is_some() {
+        tracing::warn!(
+            "The -p/--print option is deprecated and will be removed. Use -o append_output=... instead."
+        );
+    }
+    Ok(config)
+}
+
+fn log_level(log: &LogConfig) -> LevelFilter {
+    if !log.stderr {
+        return LevelFilter::OFF;
+    }
+    match log.level {
+        Priority::Emergency | Priority::Alert | Priority::Critical | Priority::Error => {
+            LevelFilter::ERROR
+        }
+        Priority::Warning => LevelFilter::WARN,
+        Priority::Notice | Priority::Informational => LevelFilter::INFO,
+        Priority::Debug => LevelFilter::DEBUG,
+    }
+}
+
+/// Passes on what plugins log, as far as `libs_logger` wants it.
+fn plugin_log(config: &LogConfig) -> Arc<LogSink> {
+    let wanted = config.plugin_severity;
+    Arc::new(move |severity, component, message| {
+        if wanted.is_none_or(|least| severity > least) {
+            return;
+        }
+        match severity {
+            LogSeverity::Fatal | LogSeverity::Critical | LogSeverity::Error => {
+                tracing::error!("[libs]: {component}: {message}");
+            }
+            LogSeverity::Warning => tracing::warn!("[libs]: {component}: {message}"),
+            LogSeverity::Notice | LogSeverity::Info => {
+                tracing::info!("[libs]: {component}: {message}");
+            }
+            LogSeverity::Debug | LogSeverity::Trace => {
+                tracing::debug!("[libs]: {component}: {message}");
+            }
+        }
+    })
+}
+
+fn rules_loader(cli: &Cli, config: &Config, plugins: &Plugins) -> RulesLoader {
+    let mut append_output = config.alerts.append_output.clone();
+    append_output.extend(print_option(cli));
+    RulesLoader {
+        configured: config.rules.files.clone(),
+        arguments: cli.rules.clone(),
+        environment: plugins.environment(),
+        settings: Settings {
+            priority: config.rules.priority,
+            rule_matching: config.rules.matching,
+            selections: config.rules.selections.clone(),
+            append_output,
+            stop_at_first_error: true,
+        },
+    }
+}
+
+/// What `-p` appends to every output.
+fn print_option(cli: &Cli) -> Option<AppendOutput> {
+    // These once stood for formats of system calls.
+    const NAMES: [&str; 4] = ["c", "container", "k", "kubernetes"];
+    let format = cli.print.clone().filter(|format| !NAMES.contains(&format.as_str()))?;
+    Some(AppendOutput { extra_output: Some(format), ..AppendOutput::default() })
+}
+
+/// This program's own path, beside which plugins may lie.
+fn executable() -> PathBuf {
+    // Unknown only where `/proc` is missing; then the plugins are looked for in the other places.
+    std::env::current_exe().unwrap_or_default()
+}

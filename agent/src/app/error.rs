@@ -1,0 +1,56 @@
+//! Why a run ended badly.
+
+use std::io;
+use std::path::PathBuf;
+
+use plugin_host::{InitError, OpenError};
+
+use crate::app::select::SelectError;
+use crate::config::{ConfigError, DEFAULT_PATH};
+use crate::outputs::StartError;
+use crate::plugins::PluginsError;
+use crate::rules::RulesError;
+use crate::rules_files::RulesFilesError;
+use crate::source_thread::SourceError;
+use crate::webserver::WebserverError;
+
+/// Why the agent did not start, or ended by itself before its work was done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("You must create a config file at {DEFAULT_PATH} or by passing -c")]
+    NoConfig,
+    #[error(transparent)]
+    Plugins(#[from] PluginsError),
+    #[error(transparent)]
+    Init(#[from] InitError),
+    #[error("can't find plugin and print its info: {0}")]
+    NoSuchPlugin(String),
+    #[error("Value for --list must be a valid source type")]
+    NoSuchSource,
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    #[error(transparent)]
+    RulesFiles(#[from] RulesFilesError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error("Rule \"{0}\" is not loaded")]
+    NoSuchRule(String),
+    #[error(transparent)]
+    Outputs(#[from] StartError),
+    #[error("Could not write pid to pidfile {}", path.display())]
+    PidFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Webserver(#[from] WebserverError),
+    #[error("cannot open event source '{event_source}'")]
+    Open { event_source: String, source: OpenError },
+    #[error("cannot read {}", path.display())]
+    PageSize { path: PathBuf, source: io::Error },
+    #[error("cannot start {what}")]
+    Start { what: &'static str, source: io::Error },
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("cannot write to standard output")]
+    Stdout(#[source] io::Error),
+}

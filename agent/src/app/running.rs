@@ -1,0 +1,299 @@
+//! The running agent: opens everything, serves requests until there is nothing left to do, closes everything.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::alert::AlertFormat;
+use crate::app::AppError;
+use crate::cli::Cli;
+use crate::commands;
+use crate::config::Config;
+use crate::extraction::SourceProgram;
+use crate::logging::with_causes;
+use crate::metrics::Metrics;
+use crate::outputs::Outputs;
+use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
+use crate::reload::{Programs, Reload, Reloader};
+use crate::rules::{LoadedRules, RulesLoader};
+use crate::shutdown::{self, Request};
+use crate::source_thread::{RunningSource, SourceError, SourceThread};
+use crate::statistics::Statistics;
+use crate::webserver::Webserver;
+
+/// How long sources get to finish their batch at the end, and then outputs to write what they have.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a run starts from.
+pub(super) struct Start<'a> {
+    pub(super) cli: &'a Cli,
+    pub(super) config: &'a Config,
+    pub(super) plugins: Plugins,
+    pub(super) loader: RulesLoader,
+    pub(super) rules: LoadedRules,
+}
+
+/// Everything that runs, and has to be closed.
+struct Running {
+    runtime: Runtime,
+    requests: Receiver<Request>,
+    outputs: Outputs,
+    webserver: Option<Webserver>,
+    /// By index; gone once they have ended.
+    sources: Vec<Option<RunningSource>>,
+    reloader: Option<Reloader>,
+    stop: CancellationToken,
+    statistics: Arc<Statistics>,
+}
+
+impl Start<'_> {
+    /// Runs until asked to stop, until all event sources have ended, or for as long as `-M` says.
+    pub(super) fn run(
+        self,
+        states: Vec<SourcePlugins>,
+        enabled: &[String],
+    ) -> Result<(), AppError> {
+        if let Some(path) = &self.cli.pid_file {
+            fs::write(path, std::process::id().to_string())
+                .map_err(|source| AppError::PidFile { path: path.clone(), source })?;
+        }
+        let deadline = self.cli.duration.map(|duration| Instant::now() + duration);
+        let metrics = Arc::new(Metrics::new());
+        let outputs = Outputs::start(&self.config.outputs, self.config.alerts.json, &metrics)?;
+        let runtime = self.runtime()?;
+        let (sender, requests) = shutdown::listen(runtime.handle())
+            .map_err(|source| AppError::Start { what: "signal handlers", source })?;
+        let mut running = Running {
+            runtime,
+            requests,
+            outputs,
+            webserver: None,
+            sources: Vec::new(),
+            reloader: None,
+            stop: CancellationToken::new(),
+            statistics: Arc::default(),
+        };
+        let result = self
+            .open(states, enabled, &metrics, &sender, &mut running)
+            .and_then(|()| running.serve(deadline));
+        // Without this sender a source that ends late finds nobody to tell, instead of waiting.
+        drop(sender);
+        running.close();
+        result
+    }
+
+    /// The threads of the webserver and of the signal handlers.
+    fn runtime(&self) -> Result<Runtime, AppError> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        match self.config.webserver.threads {
+            0 => {}
+            threads => drop(runtime.worker_threads(threads)),
+        }
+        let runtime = runtime.enable_all().thread_name("webserver").build();
+        runtime.map_err(|source| AppError::Start { what: "the webserver's threads", source })
+    }
+
+    /// Opens the webserver and all event sources, in this order. Stops at the first that fails.
+    fn open(
+        self,
+        states: Vec<SourcePlugins>,
+        enabled: &[String],
+        metrics: &Arc<Metrics>,
+        requests: &SyncSender<Request>,
+        running: &mut Running,
+    ) -> Result<(), AppError> {
+        running.webserver = self.webserver(metrics, running.runtime.handle())?;
+        let format = Arc::new(AlertFormat::new(
+            &self.config.alerts,
+            self.config.time_format_iso_8601,
+            hostname(),
+        ));
+        let plugins = Arc::new(self.plugins);
+        let names: Vec<_> = plugins.sources.iter().map(|source| &*source.name).collect();
+        tracing::info!("Loaded event sources: {}", names.join(", "));
+        tracing::info!("Enabled event sources: {}", enabled.join(", "));
+        let mut programs = Programs::new();
+        let states = plugins.sources.iter().zip(states);
+        for (source, states) in states.filter(|(source, _)| enabled.contains(&source.name)) {
+            let (Some(input), Some(plugin)) = (source.input, states.input) else {
+                tracing::warn!(
+                    "Enabled event source '{SYSCALL}' will be opened with no driver, no event will be produced"
+                );
+                continue;
+            };
+            let program = SourceProgram::new(&self.rules.ruleset, &source.name, &plugins);
+            let program = Arc::new(ArcSwap::from_pointee(program));
+            programs.insert(source.name.clone(), Arc::clone(&program));
+            tracing::info!(
+                "Opening '{}' source with plugin '{}'",
+                source.name,
+                plugin.library().name()
+            );
+            let stream =
+                plugin.open(&plugins.loaded[input].settings.open_params).map_err(|error| {
+                    AppError::Open { event_source: source.name.clone(), source: error }
+                })?;
+            let thread = SourceThread {
+                event_source: source.name.clone(),
+                input,
+                extractors: states.extractors,
+                program,
+                format: Arc::clone(&format),
+                alerts: running.outputs.sender(),
+                statistics: Arc::clone(&running.statistics),
+                metrics: Arc::clone(metrics),
+                stop: running.stop.clone(),
+            };
+            let index = running.sources.len();
+            let thread = thread.start(stream, index, requests.clone()).map_err(|source| {
+                AppError::Start { what: "the thread of an event source", source }
+            })?;
+            running.sources.push(Some(thread));
+        }
+        // Such as the pipe of `-r <(command)`, which is empty by now.
+        let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
+        let watches = self.config.watch_config_files && can_read_again;
+        let reload = Reload {
+            loader: self.loader,
+            plugins,
+            programs,
+            format,
+            alerts: running.outputs.sender(),
+            metrics: Arc::clone(metrics),
+            rules_files: self.rules.paths,
+            fingerprint: self.rules.fingerprint,
+            config_files: self.config.files.iter().map(|file| file.path.clone()).collect(),
+        };
+        let reloader = Reloader::start(reload, watches)
+            .map_err(|source| AppError::Start { what: "the reload thread", source })?;
+        running.reloader = Some(reloader);
+        Ok(())
+    }
+
+    fn webserver(
+        &self,
+        metrics: &Arc<Metrics>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Option<Webserver>, AppError> {
+        let config = &self.config.webserver;
+        if !config.enabled {
+            return Ok(None);
+        }
+        let serves_metrics = config.serves_metrics && self.config.metrics.enabled;
+        let metrics = serves_metrics.then(|| Arc::clone(metrics));
+        let versions = commands::version::json(Some(&self.plugins)).to_string();
+        let webserver = Webserver::start(config, versions, metrics, runtime)?;
+        tracing::info!(
+            "Starting health webserver with threadiness {}, listening on {}{}",
+            runtime.metrics().num_workers(),
+            webserver.address,
+            if config.tls_certificate.is_some() { " (SSL)" } else { "" }
+        );
+        Ok(Some(webserver))
+    }
+}
+
+impl Running {
+    /// Acts on requests until the run is over.
+    fn serve(&mut self, deadline: Option<Instant>) -> Result<(), AppError> {
+        let mut failures = Vec::new();
+        // With nothing but `syscall` enabled there is nothing that could end.
+        let ends_by_itself = !self.sources.is_empty();
+        while !ends_by_itself || self.sources.iter().any(Option::is_some) {
+            match self.next_request(deadline) {
+                Some(Request::Stop) => return Ok(()),
+                Some(Request::Reload) => self.reloader.iter().for_each(Reloader::request),
+                Some(Request::Reopen) => self.outputs.reopen(),
+                Some(Request::SourceEnded(index)) => failures.extend(self.join(index).err()),
+                None => break,
+            }
+        }
+        // A source that failed alone must not stop the others, but the run was no success.
+        match failures.pop() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// `None` at the deadline.
+    fn next_request(&self, deadline: Option<Instant>) -> Option<Request> {
+        let Some(deadline) = deadline else {
+            return Some(self.requests.recv().expect("this thread keeps a sender"));
+        };
+        match self.requests.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(request) => Some(request),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => unreachable!("this thread keeps a sender"),
+        }
+    }
+
+    fn join(&mut self, index: usize) -> Result<(), SourceError> {
+        let Some(source) = self.sources[index].take() else {
+            return Ok(());
+        };
+        let name = source.event_source().to_owned();
+        let result = source.join();
+        match &result {
+            Ok(()) => tracing::debug!("Stopping capture for event source '{name}'"),
+            Err(error) => {
+                tracing::error!("An error occurred in an event source: {}", with_causes(error))
+            }
+        }
+        result
+    }
+
+    /// Closes in order: first the sources, so that no alert comes after the outputs are gone.
+    fn close(self) {
+        self.stop.cancel();
+        let deadline = Instant::now() + GRACE;
+        while self.sources.iter().flatten().any(|source| !source.is_finished()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // A notice comes just before the thread is finished, so look again soon.
+            match self.requests.recv_timeout(left.min(Duration::from_millis(10))) {
+                Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+        if let Some(webserver) = self.webserver {
+            webserver.stop(self.runtime.handle());
+        }
+        // Also frees sources that wait for an output.
+        self.outputs.close(GRACE);
+        drop(self.requests);
+        for source in self.sources.into_iter().flatten() {
+            if source.is_finished() {
+                if let Err(error) = source.join() {
+                    tracing::error!("{}", with_causes(&error));
+                }
+            } else {
+                tracing::error!(
+                    "event source '{}' does not return, leaving it behind",
+                    source.event_source()
+                );
+            }
+        }
+        if let Some(reloader) = self.reloader {
+            reloader.stop();
+        }
+        if let Err(error) = commands::print(&self.statistics.summary()) {
+            tracing::error!("{}", with_causes(&error));
+        }
+    }
+}
+
+/// The name of this machine in alerts.
+fn hostname() -> String {
+    if let Ok(name) = std::env::var("FALCO_HOSTNAME") {
+        tracing::info!("Hostname value has been overridden via environment variable to: {name}");
+        return name;
+    }
+    // Linux gives `gethostname` from the same place.
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned()
+}

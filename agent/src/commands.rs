@@ -1,0 +1,149 @@
+//! What the command line can ask for instead of a run; all of it ends on standard output.
+
+mod fields;
+mod plugins;
+pub(crate) mod version;
+
+use std::fs;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use plugin_host::LogSink;
+use rules_engine::{Load, Ruleset, Settings};
+use serde_json::{Value, json};
+
+use crate::app::AppError;
+use crate::cli::{Cli, ListFormat};
+use crate::commands::fields::Listing;
+use crate::config::Config;
+use crate::plugins::Plugins;
+use crate::rules::{self, RulesError, RulesLoader};
+use crate::rules_files;
+
+/// `--version`.
+pub(crate) fn version(config: &Config) -> Result<(), AppError> {
+    if config.alerts.json { print_json(&version::json(None)) } else { print(&version::text()) }
+}
+
+/// `--page-size`.
+pub(crate) fn page_size() -> Result<(), AppError> {
+    let path = "/proc/self/smaps";
+    let maps = fs::read_to_string(path)
+        .map_err(|source| AppError::PageSize { path: path.into(), source })?;
+    let kilobytes = maps.lines().find_map(|line| {
+        let size = line.strip_prefix("KernelPageSize:")?.trim().strip_suffix(" kB")?;
+        size.parse::<u64>().ok()
+    });
+    let bytes = kilobytes.unwrap_or_default() * 1024;
+    tracing::info!("Your system page size is: {bytes} bytes");
+    Ok(())
+}
+
+/// `--list-plugins`.
+pub(crate) fn list_plugins(plugins: &Plugins) -> Result<(), AppError> {
+    print(&plugins::listing(plugins))
+}
+
+/// `--plugin-info`: what is known without the plugin's help, and then what it says once it is initialised.
+pub(crate) fn plugin_info(
+    name: &str,
+    plugins: &Plugins,
+    log: &Arc<LogSink>,
+) -> Result<(), AppError> {
+    let plugin = plugins
+        .loaded
+        .iter()
+        .find(|plugin| plugin.settings.name == name || plugin.library.path() == name)
+        .ok_or_else(|| AppError::NoSuchPlugin(name.to_owned()))?;
+    print(&plugins::details(&plugin.library))?;
+    print(&plugins::suggested_open_params(&mut plugin.init(log)?))
+}
+
+/// `--list`: the fields of one event source, or of all.
+pub(crate) fn list_fields(
+    cli: &Cli,
+    plugins: &Plugins,
+    source: Option<&str>,
+) -> Result<(), AppError> {
+    if cli.markdown {
+        tracing::warn!("WARNING: --markdown is deprecated, use --format markdown instead.");
+    }
+    let format = match cli.list_format() {
+        ListFormat::Json if cli.names_only => Listing::Names { json: true },
+        _ if cli.names_only => Listing::Names { json: false },
+        ListFormat::Json => Listing::Json,
+        ListFormat::Text => Listing::Text { verbose: cli.verbose },
+        ListFormat::Markdown => Listing::Markdown,
+    };
+    let sources: Vec<_> =
+        plugins.sources.iter().filter(|s| source.is_none_or(|name| s.name == name)).collect();
+    if sources.is_empty() {
+        return Err(AppError::NoSuchSource);
+    }
+    print(&fields::listing(sources.into_iter(), format))
+}
+
+/// `-V`: checks rules files. Standard output gets stock's report, the error what people read more easily.
+pub(crate) fn validate(cli: &Cli, config: &Config, loader: &RulesLoader) -> Result<(), AppError> {
+    let files = rules_files::read(&cli.validate)?;
+    tracing::info!("Validating rules file(s):");
+    files.iter().for_each(|file| tracing::info!("   {}", file.name));
+    let settings = Settings {
+        // The selection of rules is about running them, not about whether they are right.
+        selections: Vec::new(),
+        stop_at_first_error: false,
+        ..loader.settings.clone()
+    };
+    let Load { reports, requirements, ruleset } =
+        rules_engine::load(&files, &loader.environment, &settings);
+    requirements.map_err(RulesError::Requirements)?;
+    if config.alerts.json {
+        let results: Vec<_> = reports.iter().map(|report| report.to_json()).collect();
+        let mut line = json!({ "falco_load_results": results });
+        if let Some(ruleset) =
+            ruleset.as_ref().filter(|_| cli.list_rules || cli.show_rule.is_some())
+        {
+            line["falco_describe_results"] = described(cli, ruleset)?;
+        }
+        print_json(&line)?;
+    } else {
+        for report in &reports {
+            if report.is_successful() && report.has_warnings() {
+                tracing::warn!("{}", report.render(false));
+                print(&format!("{}: Ok, with warnings\n", report.name()))?;
+            } else {
+                print(&format!("{}\n", report.to_text().trim_end()))?;
+            }
+        }
+    }
+    match ruleset {
+        Some(_) => Ok(()),
+        None => Err(RulesError::Invalid(rules::diagnostics(&reports)).into()),
+    }
+}
+
+/// `-L` and `-l`: all rules, or one.
+pub(crate) fn describe(cli: &Cli, config: &Config, ruleset: &Ruleset) -> Result<(), AppError> {
+    if config.alerts.json {
+        return print_json(&described(cli, ruleset)?);
+    }
+    let rule = cli.show_rule.as_deref();
+    let text = ruleset.describe_text(rule);
+    print(&text.ok_or_else(|| AppError::NoSuchRule(rule.unwrap_or_default().to_owned()))?)
+}
+
+fn described(cli: &Cli, ruleset: &Ruleset) -> Result<Value, AppError> {
+    let rule = cli.show_rule.as_deref();
+    let description = ruleset.describe(rule);
+    description.ok_or_else(|| AppError::NoSuchRule(rule.unwrap_or_default().to_owned()))
+}
+
+fn print_json(value: &Value) -> Result<(), AppError> {
+    print(&format!("{value}\n"))
+}
+
+/// Writes to standard output.
+pub(crate) fn print(text: &str) -> Result<(), AppError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(AppError::Stdout)
+}

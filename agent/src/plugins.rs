@@ -1,0 +1,295 @@
+//! Opens what `load_plugins` lists, and works out which event sources and fields that gives.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use plugin_host::{FieldInfo, FieldKind, InitError, Library, LoadError, LogSink, Plugin};
+use rules_engine::{
+    ArgumentRule, EventSource, FieldCatalogue, FieldClass, FieldDefinition, FieldType,
+    PluginVersion, Provider,
+};
+
+use crate::config::{Config, LibraryNotFound, PluginConfig};
+
+/// The source of kernel events. It is always known, so that rules and options may name it, but nothing feeds it.
+pub(crate) const SYSCALL: &str = "syscall";
+
+/// Why the configured plugins cannot work together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PluginsError {
+    #[error(transparent)]
+    NotFound(#[from] LibraryNotFound),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(
+        "plugin '{configured}' calls itself '{actual}': use that name in `plugins` and `load_plugins`"
+    )]
+    Name { configured: String, actual: String },
+    #[error("cannot register plugin {path}: found another plugin with name {name}")]
+    DuplicateName { path: String, name: String },
+    #[error("cannot register plugin {path}: found another plugin with ID {id}")]
+    DuplicateId { path: String, id: u32 },
+    #[error("Plugin '{name}' is loaded but unused as not compatible with any known event source")]
+    Unused { name: String },
+    #[error(
+        "Plugin '{name}' supports extraction of field '{field}' that is overlapping for source '{event_source}'"
+    )]
+    Overlap { name: String, field: String, event_source: String },
+}
+
+/// All loaded plugins and the event sources that they make.
+#[derive(Debug)]
+pub(crate) struct Plugins {
+    /// In load order; [`Provider::Plugin`] counts in it.
+    pub(crate) loaded: Vec<LoadedPlugin>,
+    /// `syscall` first, then in load order.
+    pub(crate) sources: Vec<Source>,
+}
+
+/// A plugin's library and its part of the configuration.
+#[derive(Debug)]
+pub(crate) struct LoadedPlugin {
+    pub(crate) library: Arc<Library>,
+    pub(crate) settings: PluginConfig,
+}
+
+/// An event source that rules may name.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    /// The plugin that produces its events; none for `syscall`.
+    pub(crate) input: Option<usize>,
+    /// The plugins that extract fields from its events, the input among them if it does.
+    pub(crate) extractors: Vec<usize>,
+    /// What rules for it may name.
+    pub(crate) fields: FieldCatalogue,
+}
+
+/// Plugin states for one event source: they belong to its thread.
+#[derive(Debug)]
+pub(crate) struct SourcePlugins {
+    /// The plugin to open; none for `syscall`.
+    pub(crate) input: Option<Plugin>,
+    /// The other plugins that extract from its events, by their index in [`Plugins::loaded`].
+    pub(crate) extractors: Vec<(usize, Plugin)>,
+}
+
+impl Plugins {
+    /// Opens the libraries of all plugins that the configuration lists. None is initialised.
+    ///
+    /// `executable` is this program's own path, beside which libraries may lie.
+    ///
+    /// # Errors
+    ///
+    /// When a library cannot be found or opened, or does not go with the others.
+    pub(crate) fn load(config: &Config, executable: &Path) -> Result<Plugins, PluginsError> {
+        let mut loaded: Vec<LoadedPlugin> = Vec::new();
+        for settings in &config.plugins.list {
+            let library = Library::open(&config.plugins.find(settings, executable)?)?;
+            let plugin = LoadedPlugin { library, settings: settings.clone() };
+            plugin.check_identity(&loaded)?;
+            tracing::info!(
+                "Loaded plugin '{}@{}' from file {}",
+                plugin.settings.name,
+                plugin.library.version(),
+                plugin.library.path().display()
+            );
+            loaded.push(plugin);
+        }
+        let sources = sources_of(&loaded, config)?;
+        Ok(Plugins { loaded, sources })
+    }
+
+    /// The sources and plugin versions that rules are checked against.
+    pub(crate) fn environment(&self) -> rules_engine::Environment {
+        rules_engine::Environment {
+            sources: self
+                .sources
+                .iter()
+                .map(|s| EventSource { name: s.name.clone(), fields: s.fields.clone() })
+                .collect(),
+            plugins: self
+                .loaded
+                .iter()
+                .map(|p| PluginVersion {
+                    name: p.library.name().to_owned(),
+                    version: p.library.version().to_string(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Initialises the plugins for every event source.
+    ///
+    /// Every source has plugin states of its own, because its thread must not share them. As in stock, sources that
+    /// stay disabled and `syscall` count too, so that a wrong plugin configuration always shows.
+    ///
+    /// # Errors
+    ///
+    /// When a plugin refuses its configuration.
+    pub(crate) fn init(&self, log: &Arc<LogSink>) -> Result<Vec<SourcePlugins>, InitError> {
+        let states = |source: &Source| {
+            let others = source.extractors.iter().filter(|&&index| Some(index) != source.input);
+            Ok(SourcePlugins {
+                input: source.input.map(|index| self.loaded[index].init(log)).transpose()?,
+                extractors: others
+                    .map(|&index| Ok((index, self.loaded[index].init(log)?)))
+                    .collect::<Result<_, InitError>>()?,
+            })
+        };
+        self.sources.iter().map(states).collect()
+    }
+}
+
+impl LoadedPlugin {
+    /// One new state of the plugin.
+    pub(crate) fn init(&self, log: &Arc<LogSink>) -> Result<Plugin, InitError> {
+        self.library.init(&self.settings.init_config, Arc::clone(log))
+    }
+
+    fn check_identity(&self, others: &[LoadedPlugin]) -> Result<(), PluginsError> {
+        let (name, path) = (self.library.name(), self.library.path().display());
+        // Where it is to be opened, stock finds no plugin of the configured name.
+        if self.settings.name != name && self.library.sourcing().is_some() {
+            return Err(PluginsError::Name {
+                configured: self.settings.name.clone(),
+                actual: name.to_owned(),
+            });
+        }
+        if others.iter().any(|other| other.library.name() == name) {
+            return Err(PluginsError::DuplicateName {
+                path: path.to_string(),
+                name: name.to_owned(),
+            });
+        }
+        let id =
+            |plugin: &LoadedPlugin| plugin.library.sourcing().map(|s| s.id).filter(|&id| id != 0);
+        match id(self) {
+            Some(own) if others.iter().any(|other| id(other) == Some(own)) => {
+                Err(PluginsError::DuplicateId { path: path.to_string(), id: own })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn extracts_from(&self, source: &str) -> bool {
+        self.library.extraction().is_some_and(|e| e.is_compatible_with(source))
+    }
+}
+
+/// Works out the event sources: `syscall`, then one for each name that a plugin produces events for.
+fn sources_of(loaded: &[LoadedPlugin], config: &Config) -> Result<Vec<Source>, PluginsError> {
+    let mut sources = vec![Source::new(SYSCALL, None, config)];
+    for (index, plugin) in loaded.iter().enumerate() {
+        let Some(sourcing) = plugin.library.sourcing().filter(|s| s.id != 0) else {
+            continue;
+        };
+        let name = &sourcing.event_source;
+        if let Some(source) = sources.iter().find(|s| s.name == *name) {
+            let first = source.input.map_or(SYSCALL, |i| loaded[i].library.name());
+            tracing::warn!(
+                "Enabled event source '{name}' can be opened with multiple loaded plugins, will use only '{first}'"
+            );
+        } else {
+            sources.push(Source::new(name, Some(index), config));
+        }
+    }
+    for (index, plugin) in loaded.iter().enumerate() {
+        let mut is_used = plugin.library.sourcing().is_some();
+        for source in sources.iter_mut().filter(|s| plugin.extracts_from(&s.name)) {
+            is_used = true;
+            source.extractors.push(index);
+            // Kernel events never come, so `syscall` rules are not compiled and need no fields.
+            if source.name != SYSCALL {
+                source.add_fields(index, &plugin.library)?;
+            }
+        }
+        if !is_used {
+            return Err(PluginsError::Unused { name: plugin.library.name().to_owned() });
+        }
+    }
+    Ok(sources)
+}
+
+impl Source {
+    fn new(name: &str, input: Option<usize>, config: &Config) -> Source {
+        let mut fields = FieldCatalogue {
+            classes: vec![rules_engine::generic_class()],
+            static_values: config
+                .alerts
+                .static_fields
+                .iter()
+                .map(|(_, value)| value.clone())
+                .collect(),
+        };
+        if !config.alerts.static_fields.is_empty() {
+            fields.classes.push(static_class(&config.alerts.static_fields));
+        }
+        Source { name: name.to_owned(), input, extractors: Vec::new(), fields }
+    }
+
+    fn add_fields(&mut self, index: usize, library: &Library) -> Result<(), PluginsError> {
+        let extraction = library.extraction().expect("the plugin extracts from this source");
+        let fields: Vec<_> = extraction.fields.iter().map(definition).collect();
+        let known = |name: &str| {
+            self.fields.classes.iter().flat_map(|class| &class.fields).any(|f| f.name == name)
+        };
+        if let Some(field) = fields.iter().find(|field| known(&field.name)) {
+            return Err(PluginsError::Overlap {
+                name: library.name().to_owned(),
+                field: field.name.clone(),
+                event_source: self.name.clone(),
+            });
+        }
+        self.fields.classes.push(FieldClass {
+            name: format!("{} (plugin)", library.name()),
+            description: library.description().to_owned(),
+            provider: Provider::Plugin(index),
+            fields,
+        });
+        Ok(())
+    }
+}
+
+/// The class of `static.*` fields, which the configuration defines.
+fn static_class(static_fields: &[(String, String)]) -> FieldClass {
+    let field = |(key, _): &(String, String)| FieldDefinition {
+        name: format!("static.{key}"),
+        kind: FieldType::String,
+        is_list: false,
+        argument: None,
+        description: "Static field of the configuration".to_owned(),
+        hidden: false,
+        suggested: true,
+    };
+    FieldClass {
+        name: "static".to_owned(),
+        description: "Fields that the configuration defines under `static_fields`".to_owned(),
+        provider: Provider::Static,
+        fields: static_fields.iter().map(field).collect(),
+    }
+}
+
+fn definition(field: &FieldInfo) -> FieldDefinition {
+    FieldDefinition {
+        name: field.name.clone(),
+        kind: match field.kind {
+            FieldKind::String => FieldType::String,
+            FieldKind::Uint64 => FieldType::Uint64,
+            FieldKind::RelTime => FieldType::RelTime,
+            FieldKind::AbsTime => FieldType::AbsTime,
+            FieldKind::Bool => FieldType::Bool,
+            FieldKind::IpAddr => FieldType::IpAddr,
+            FieldKind::IpNet => FieldType::IpNet,
+        },
+        is_list: field.is_list,
+        argument: field.argument.as_ref().map(|a| ArgumentRule {
+            required: a.required,
+            index: a.index,
+            key: a.key,
+        }),
+        description: field.description.clone(),
+        hidden: field.hidden,
+        suggested: field.add_output,
+    }
+}

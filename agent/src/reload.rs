@@ -1,0 +1,231 @@
+//! Reloads rules: notices changed files, compiles aside, swaps the programs of all sources.
+
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::{Timestamp, ZonedDateTime};
+use rules_engine::Priority;
+
+use crate::alert::AlertFormat;
+use crate::extraction::SourceProgram;
+use crate::logging::with_causes;
+use crate::metrics::Metrics;
+use crate::outputs::AlertSender;
+use crate::plugins::Plugins;
+use crate::reload::watch::Watch;
+use crate::rules::{RulesError, RulesLoader};
+use crate::rules_files;
+
+/// A change counts when nothing further changed for this long: files are written piecemeal.
+///
+/// Source: `restart_handler` in Falco 0.44.
+const QUIET: Duration = Duration::from_millis(100);
+/// In a directory that is never quiet, such as one with logs, a change counts after this many times [`QUIET`].
+const MAX_QUIET_WAITS: usize = 10;
+/// How often files are looked at where the system does not notify.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+
+const FAILURE_RULE: &str = "Falco internal: hot restart failure";
+
+/// The programs of the event sources, shared with their threads.
+pub(crate) type Programs = BTreeMap<String, Arc<ArcSwap<SourceProgram>>>;
+
+/// What a reload works with.
+pub(crate) struct Reload {
+    pub(crate) loader: RulesLoader,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) programs: Programs,
+    pub(crate) format: Arc<AlertFormat>,
+    pub(crate) alerts: AlertSender,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The rules files in force.
+    pub(crate) rules_files: Vec<PathBuf>,
+    /// Of their contents.
+    pub(crate) fingerprint: u64,
+    pub(crate) config_files: Vec<PathBuf>,
+}
+
+/// The running reload thread.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    wakes: SyncSender<Wake>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    FilesChanged,
+    Requested,
+    Stop,
+}
+
+impl Reloader {
+    /// Starts the thread, which reloads on request, and if `watches`, whenever files change.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot start one more thread.
+    pub(crate) fn start(reload: Reload, watches: bool) -> io::Result<Reloader> {
+        let (wakes, received) = sync_channel(4);
+        let watch = watches.then(|| {
+            let wakes = wakes.clone();
+            Watch::new(move || {
+                // A full channel means that the thread is about to look anyway.
+                wakes.try_send(Wake::FilesChanged).ok();
+            })
+        });
+        let thread = std::thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || reload.run(watch, &received))?;
+        Ok(Reloader { wakes, thread })
+    }
+
+    /// Asks for a reload, whether files changed or not.
+    pub(crate) fn request(&self) {
+        // Full of what makes the thread reload, or at least look; or it has ended, which its join will tell.
+        self.wakes.try_send(Wake::Requested).ok();
+    }
+
+    /// Ends the thread. A reload under way is finished first.
+    pub(crate) fn stop(self) {
+        // It has ended already only if it panicked, and then the panic is what matters.
+        self.wakes.send(Wake::Stop).ok();
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Reload {
+    fn run(mut self, mut watch: Option<Watch>, wakes: &Receiver<Wake>) {
+        let mut config_fingerprint = self.config_fingerprint();
+        loop {
+            let mut has_changed = false;
+            if let Some(watch) = &mut watch {
+                // First watch, then look: what changes in between is not missed.
+                watch.arm(self.watched());
+                let rules = self.rules_fingerprint();
+                let config = self.config_fingerprint();
+                if config != config_fingerprint {
+                    tracing::warn!(
+                        "The configuration has changed: only rules are reloaded, all else needs a restart"
+                    );
+                }
+                has_changed = (rules, config) != (self.fingerprint, config_fingerprint);
+                (self.fingerprint, config_fingerprint) = (rules, config);
+            }
+            if has_changed {
+                tracing::info!("SIGHUP received, restarting...");
+                self.reload();
+            }
+            match wait(wakes, watch.as_ref().is_some_and(Watch::is_blind)) {
+                Wake::FilesChanged => {}
+                Wake::Requested => self.reload(),
+                Wake::Stop => return,
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        match self.loader.load(&self.rules_files) {
+            Ok(loaded) => {
+                for (source, program) in &self.programs {
+                    let new = SourceProgram::new(&loaded.ruleset, source, &self.plugins);
+                    program.store(Arc::new(new));
+                }
+                self.rules_files = loaded.paths;
+                self.fingerprint = loaded.fingerprint;
+                self.metrics.reloads.inc();
+                self.metrics.reload_timestamp_ns.set(now_ns());
+                tracing::info!("Rules reloaded");
+            }
+            Err(error) => self.report(&error),
+        }
+    }
+
+    /// The old rules stay: says so in the log, by an alert, and in the metrics.
+    fn report(&mut self, error: &RulesError) {
+        let reason = with_causes(error);
+        tracing::error!("Rules not reloaded, the old ones stay in force: {reason}");
+        self.metrics.reload_failures.inc();
+        let alert = self.format.internal(
+            FAILURE_RULE,
+            Priority::Critical,
+            &format!("{FAILURE_RULE}: {reason}"),
+            // Falcosidekick refuses alerts without fields.
+            &BTreeMap::from([("reason", reason.as_str().into())]),
+            now_ns(),
+            ZonedDateTime::now().offset().seconds(),
+        );
+        if let Err(error) = self.alerts.push(alert).and_then(|()| self.alerts.commit()) {
+            tracing::error!("No alert about it: {error}");
+        }
+    }
+
+    fn watched(&self) -> impl Iterator<Item = &Path> {
+        let rules = self.loader.configured.iter().chain(&self.loader.arguments);
+        // Files in directories may be links into directories of their own.
+        rules.chain(&self.rules_files).chain(&self.config_files).map(PathBuf::as_path)
+    }
+
+    /// Of all rules files that would be loaded now. An error is part of the state that can change.
+    fn rules_fingerprint(&self) -> u64 {
+        let RulesLoader { configured, arguments, .. } = &self.loader;
+        let files = rules_files::find(configured, arguments, &self.rules_files)
+            .and_then(|found| rules_files::read(&found.paths));
+        files.map_or_else(
+            |error| hash(&with_causes(&error)),
+            |files| rules_files::fingerprint(&files),
+        )
+    }
+
+    fn config_fingerprint(&self) -> u64 {
+        let contents = self.config_files.iter().map(|path| fs::read(path).ok());
+        hash(&contents.collect::<Vec<_>>())
+    }
+}
+
+/// Waits for a reason to act. Changes of files have to settle first.
+fn wait(wakes: &Receiver<Wake>, polls: bool) -> Wake {
+    let first = if polls {
+        match wakes.recv_timeout(POLL_INTERVAL) {
+            Err(RecvTimeoutError::Timeout) => Ok(Wake::FilesChanged),
+            other => other.map_err(drop),
+        }
+    } else {
+        wakes.recv().map_err(drop)
+    };
+    let mut wake = first.unwrap_or(Wake::Stop);
+    for _ in 0..MAX_QUIET_WAITS {
+        if wake == Wake::Stop {
+            break;
+        }
+        match wakes.recv_timeout(QUIET) {
+            Ok(Wake::FilesChanged) => {}
+            Ok(other) => wake = other,
+            Err(_) => break,
+        }
+    }
+    wake
+}
+
+fn now_ns() -> u64 {
+    // Negative before 1970, and above 64 bits after 2554.
+    u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default()
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

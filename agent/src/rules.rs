@@ -1,0 +1,88 @@
+//! Loads rules: reads the files, compiles them, and logs what the user should know.
+
+use std::path::PathBuf;
+
+use rules_engine::{Environment, FileReport, Load, Ruleset, Selection, Settings};
+
+use crate::rules_files::{self, RulesFilesError};
+
+/// Why rules could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RulesError {
+    #[error(transparent)]
+    Files(#[from] RulesFilesError),
+    #[error("{0}")]
+    Requirements(String),
+    #[error("the rules cannot be used\n{0}")]
+    Invalid(String),
+}
+
+/// What loading rules depends on besides the files' contents. It stays the same over reloads.
+#[derive(Debug)]
+pub(crate) struct RulesLoader {
+    /// `rules_files` of the configuration.
+    pub(crate) configured: Vec<PathBuf>,
+    /// `-r` on the command line, instead of `configured`.
+    pub(crate) arguments: Vec<PathBuf>,
+    pub(crate) environment: Environment,
+    pub(crate) settings: Settings,
+}
+
+/// Rules, and the files that they came from.
+#[derive(Debug)]
+pub(crate) struct LoadedRules {
+    pub(crate) ruleset: Ruleset,
+    pub(crate) paths: Vec<PathBuf>,
+    /// Tells whether the files have changed since.
+    pub(crate) fingerprint: u64,
+}
+
+impl RulesLoader {
+    /// Reads and compiles all rules. `previous` are the files of the last load, if any, which must not be gone.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is wrong; then nothing has changed.
+    pub(crate) fn load(&self, previous: &[PathBuf]) -> Result<LoadedRules, RulesError> {
+        let found = rules_files::find(&self.configured, &self.arguments, previous)?;
+        for path in &found.ignored {
+            tracing::info!("No rules file at {}", path.display());
+        }
+        let files = rules_files::read(&found.paths)?;
+        let Load { reports, requirements, ruleset } =
+            rules_engine::load(&files, &self.environment, &self.settings);
+        log_reports(&reports);
+        log_selections(&self.settings.selections);
+        requirements.map_err(RulesError::Requirements)?;
+        let ruleset = ruleset.ok_or_else(|| RulesError::Invalid(diagnostics(&reports)))?;
+        let fingerprint = rules_files::fingerprint(&files);
+        Ok(LoadedRules { ruleset, paths: found.paths, fingerprint })
+    }
+}
+
+/// The diagnostics of all files that cannot be used, for people.
+pub(crate) fn diagnostics(reports: &[FileReport]) -> String {
+    let failed = reports.iter().filter(|report| !report.is_successful());
+    failed.map(|report| report.render(false)).collect::<Vec<_>>().join("\n")
+}
+
+fn log_reports(reports: &[FileReport]) {
+    tracing::info!("Loading rules from:");
+    for report in reports {
+        tracing::info!("   {} | schema validation: {}", report.name(), report.schema_status());
+        if report.is_successful() && report.has_warnings() {
+            tracing::warn!("{}", report.render(false));
+        }
+    }
+}
+
+fn log_selections(selections: &[Selection]) {
+    for selection in selections {
+        let verb = if selection.enable { "Enabling" } else { "Disabling" };
+        for (kind, text) in [("name", &selection.rule), ("tag", &selection.tag)] {
+            if let Some(text) = text {
+                tracing::info!("{verb} rules with {kind}: {text}");
+            }
+        }
+    }
+}

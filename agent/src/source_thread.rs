@@ -1,0 +1,187 @@
+//! One event source: next batch -> evaluate -> detections -> alerts.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use jiff::ZonedDateTime;
+use plugin_host::{EventStream, NoBatch, Plugin};
+use rules_engine::{Evaluator, EventInfo};
+use tokio_util::sync::CancellationToken;
+
+use crate::alert::AlertFormat;
+use crate::extraction::{Extraction, SourceProgram};
+use crate::metrics::Metrics;
+use crate::outputs::{AlertSender, OutputClosed};
+use crate::shutdown::Request;
+use crate::statistics::Statistics;
+
+/// Why an event source ended before its stream did.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    #[error("event source '{event_source}' failed")]
+    Plugin { event_source: String, source: NoBatch },
+    #[error("event source '{event_source}' ended, its last events stay unacknowledged")]
+    Outputs { event_source: String, source: OutputClosed },
+    #[error("event source '{event_source}' panicked: {message}")]
+    Panic { event_source: String, message: String },
+}
+
+/// What one source thread works with, besides its stream of events.
+pub(crate) struct SourceThread {
+    pub(crate) event_source: String,
+    /// The plugin that produces the events, by its index among the loaded ones.
+    pub(crate) input: usize,
+    /// The other plugins that extract from the events, by their indices.
+    pub(crate) extractors: Vec<(usize, Plugin)>,
+    pub(crate) program: Arc<ArcSwap<SourceProgram>>,
+    pub(crate) format: Arc<AlertFormat>,
+    pub(crate) alerts: AlertSender,
+    pub(crate) statistics: Arc<Statistics>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A started source thread.
+#[derive(Debug)]
+pub(crate) struct RunningSource {
+    event_source: String,
+    thread: JoinHandle<Result<(), SourceError>>,
+}
+
+impl SourceThread {
+    /// Starts the thread. When it ends, however that comes, it asks with [`Request::SourceEnded`] and its `index` to be
+    /// joined.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot start one more thread.
+    pub(crate) fn start(
+        self,
+        stream: EventStream,
+        index: usize,
+        requests: SyncSender<Request>,
+    ) -> io::Result<RunningSource> {
+        let event_source = self.event_source.clone();
+        let name = format!("source-{event_source}");
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _notice = EndNotice { index, requests };
+            self.run(stream)
+        })?;
+        Ok(RunningSource { event_source, thread })
+    }
+
+    fn run(mut self, stream: EventStream) -> Result<(), SourceError> {
+        // Closing a stream acknowledges its last batch. A panic, or an output that took no alert, must not do that:
+        // then the stream stays open to the end of the process, and whoever sent the batch sends it again.
+        let mut stream = ManuallyDrop::new(stream);
+        let result = self.evaluate_all(&mut stream);
+        if !matches!(result, Err(SourceError::Outputs { .. })) {
+            drop(ManuallyDrop::into_inner(stream));
+        }
+        result
+    }
+
+    fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<(), SourceError> {
+        let event_source = self.event_source.clone();
+        let c_source = CString::new(self.event_source.as_str()).expect("it came from a C string");
+        let plugin_name = stream.plugin().library().name().to_owned();
+        let counters = self.metrics.source(&event_source);
+        let mut evaluator = Evaluator::new();
+        let mut detections = Vec::new();
+        let mut number = 0;
+        let mut first_timestamp_ns = None;
+        while !self.stop.is_cancelled() {
+            let mut batch = match stream.next_batch() {
+                Ok(batch) => batch,
+                Err(NoBatch::Timeout) => continue,
+                Err(NoBatch::Eof) => return Ok(()),
+                Err(source) => return Err(SourceError::Plugin { event_source, source }),
+            };
+            // One load per batch: a reload takes effect between batches, never inside one.
+            let program = self.program.load();
+            let utc_offset_s = ZonedDateTime::now().offset().seconds();
+            for event in batch.events() {
+                number += 1;
+                let timestamp_ns = event.timestamp_ns();
+                let info = EventInfo {
+                    number,
+                    timestamp_ns,
+                    first_timestamp_ns: *first_timestamp_ns.get_or_insert(timestamp_ns),
+                    source: &self.event_source,
+                    plugin_name: Some(&plugin_name),
+                    hostname: &self.format.hostname,
+                    async_name: None,
+                    utc_offset_s,
+                };
+                let mut extraction = Extraction {
+                    program: &program,
+                    event,
+                    number,
+                    source: &c_source,
+                    input: self.input,
+                    batch: &mut batch,
+                    extractors: &mut self.extractors,
+                };
+                evaluator.evaluate(&program.program, &info, &mut extraction, &mut detections);
+            }
+            counters.events.inc_by(batch.len() as u64);
+            self.statistics.record(&detections);
+            // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
+            // disk first. Full outputs make us wait, and the sender hears 429.
+            detections
+                .drain(..)
+                .try_for_each(|detection| {
+                    self.metrics.rule_matched(&detection.rule);
+                    self.alerts.push(self.format.alert(&detection, utc_offset_s))
+                })
+                .and_then(|()| self.alerts.commit())
+                .map_err(|source| SourceError::Outputs {
+                    event_source: event_source.clone(),
+                    source,
+                })?;
+        }
+        Ok(())
+    }
+}
+
+impl RunningSource {
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    pub(crate) fn event_source(&self) -> &str {
+        &self.event_source
+    }
+
+    /// Waits for the thread's end.
+    ///
+    /// # Errors
+    ///
+    /// When the source did not end with its stream or by request, a panic included.
+    pub(crate) fn join(self) -> Result<(), SourceError> {
+        let event_source = self.event_source;
+        self.thread.join().unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let message = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(SourceError::Panic { event_source, message: message.unwrap_or_default() })
+        })
+    }
+}
+
+/// Tells the main thread when it is dropped, so also when the thread panics.
+struct EndNotice {
+    index: usize,
+    requests: SyncSender<Request>,
+}
+
+impl Drop for EndNotice {
+    fn drop(&mut self) {
+        // Nobody receives any more once the agent ends; then every thread is joined anyway.
+        self.requests.send(Request::SourceEnded(self.index)).ok();
+    }
+}

@@ -1,0 +1,241 @@
+//! An agent in a directory of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Enough for a slow machine; a test that passes does not wait for it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The rule that most tests wait for.
+pub(crate) const CONFIGMAP_RULE: &str = r#"
+- rule: ConfigMap seen
+  desc: A ConfigMap is written.
+  condition: ka.verb in (create, update, patch) and ka.target.resource = configmaps
+  output: ConfigMap seen (user=%ka.user.name verb=%ka.verb name=%ka.req.configmap.name data=%ka.req.configmap.obj)
+  priority: WARNING
+  source: k8s_audit
+  tags: [k8s]
+"#;
+
+/// The audit event of the documentation: a user creates a ConfigMap with credentials.
+pub(crate) fn configmap_event() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/configmap-event.json");
+    fs::read_to_string(path).unwrap().trim_end().to_owned()
+}
+
+/// The same event by another user, so under another id too.
+pub(crate) fn configmap_event_by(user: &str) -> String {
+    configmap_event()
+        .replace("minikube-user", user)
+        .replace("33fa264e-1124-4252-af9e-2ce6e45fe07d", &format!("id-of-{user}"))
+}
+
+/// A directory with a configuration and rules, for agents to run in.
+pub(crate) struct Setup {
+    directory: TempDir,
+    pub(crate) webhook_port: u16,
+    pub(crate) webserver_port: u16,
+}
+
+impl Setup {
+    /// A webhook, the fields of JSON events, a webserver, and [`CONFIGMAP_RULE`] in `rules.yaml`.
+    pub(crate) fn new() -> Setup {
+        let directory = tempfile::tempdir().unwrap();
+        // Both are held before either is given back, so that they differ.
+        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [webhook_port, webserver_port] = ports.map(|port| port.local_addr().unwrap().port());
+        let setup = Setup { directory, webhook_port, webserver_port };
+        // The plugins lie beside the test executable.
+        let plugins = std::env::current_exe().unwrap();
+        setup.write(
+            "config.yaml",
+            &format!(
+                "
+load_plugins: [k8saudit, json]
+plugins_dir: {plugins}
+plugins:
+  - name: k8saudit
+    library_path: libk8saudit.so
+    open_params: http://127.0.0.1:{webhook_port}/k8s-audit
+  - name: json
+    library_path: libjson.so
+  - name: filetail
+    library_path: libfiletail.so
+    init_config: {{startAt: begin}}
+    open_params: {logs}
+rules_files: [rules.yaml]
+time_format_iso_8601: true
+stdout_output: {{enabled: true}}
+webserver: {{enabled: true, listen_address: 127.0.0.1, listen_port: {webserver_port}}}
+log_stderr: true
+log_syslog: false
+",
+                plugins = plugins.parent().unwrap().display(),
+                logs = setup.path("*.log").display(),
+            ),
+        );
+        setup.write("rules.yaml", CONFIGMAP_RULE);
+        setup
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// Starts an agent in the directory.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Agent {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_shikra"))
+            .args(["-c", "config.yaml"])
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("TZ", "UTC")
+            .env("FALCO_HOSTNAME", "test-host")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = Lines::read(child.stdout.take().unwrap());
+        let stderr = Lines::read(child.stderr.take().unwrap());
+        Agent { child, stdout, stderr }
+    }
+
+    /// Runs an agent that ends by itself.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        self.start(arguments).wait()
+    }
+}
+
+/// A running agent; killed when dropped.
+pub(crate) struct Agent {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// What an agent left behind.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Agent {
+    /// The next line on standard output that contains `text`.
+    #[track_caller]
+    pub(crate) fn wait_for_alert(&mut self, text: &str) -> String {
+        match self.stdout.wait_for(text) {
+            Some(line) => line,
+            None => panic!(
+                "no alert {text:?}; stdout {:#?}; log {:#?}",
+                self.stdout.seen,
+                self.stderr.rest()
+            ),
+        }
+    }
+
+    /// The next line in the log that contains `text`.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        match self.stderr.wait_for(text) {
+            Some(line) => line,
+            None => panic!("no log line {text:?} in {:#?}", self.stderr.seen),
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+
+    /// Ends the agent as a service manager does.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Finished {
+        self.signal("TERM");
+        let finished = self.wait();
+        assert!(finished.status.success(), "{finished:?}");
+        finished
+    }
+
+    /// Waits until the agent ends.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> Finished {
+        // The pipes end with the process.
+        let (stdout, stderr) = (self.stdout.rest().join("\n"), self.stderr.rest().join("\n"));
+        assert!(self.stdout.is_closed && self.stderr.is_closed, "still running: {stdout} {stderr}");
+        let status = self.child.wait().unwrap();
+        Finished { status, stdout, stderr }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Both fail only where the agent has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Lines of a pipe, read by a thread so that the agent never waits for the test.
+struct Lines {
+    received: Receiver<String>,
+    seen: Vec<String>,
+    is_closed: bool,
+}
+
+impl Lines {
+    fn read(pipe: impl Read + Send + 'static) -> Lines {
+        let (sender, received) = sync_channel(100_000);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                // The test may have ended.
+                if sender.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Lines { received, seen: Vec::new(), is_closed: false }
+    }
+
+    fn next(&mut self, deadline: Instant) -> Option<&String> {
+        match self.received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                self.seen.push(line);
+                self.seen.last()
+            }
+            Err(error) => {
+                self.is_closed = error == RecvTimeoutError::Disconnected;
+                None
+            }
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) -> Option<String> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let line = self.next(deadline)?;
+            if line.contains(text) {
+                return Some(line.clone());
+            }
+        }
+    }
+
+    /// Everything up to the end, the lines that were waited for included.
+    fn rest(&mut self) -> &[String] {
+        let deadline = Instant::now() + DEADLINE;
+        while self.next(deadline).is_some() {}
+        &self.seen
+    }
+}

@@ -1,0 +1,50 @@
+//! A small HTTP client.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// An answer: status and body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+pub(crate) fn get(port: u16, path: &str) -> Answer {
+    request(port, &format!("GET {path} HTTP/1.1"), "")
+}
+
+/// Posts JSON to the webhook.
+pub(crate) fn post(port: u16, body: &str) -> Answer {
+    request(port, "POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json", body)
+}
+
+/// Sends a request; until something listens on the port, tries again.
+pub(crate) fn request(port: u16, head: &str, body: &str) -> Answer {
+    let deadline = Instant::now() + DEADLINE;
+    let mut stream = loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "nothing listens on {port}: {error}"),
+        }
+        std::thread::yield_now();
+    };
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    // A server that refuses a large body answers before it has read it, and may close at once.
+    let sent = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let received = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer: {sent:?}, {received:?}, {answer:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, body: body.to_owned() }
+}

@@ -1,0 +1,71 @@
+//! Several event sources in one run.
+
+use serde_json::Value;
+
+use crate::agent::{CONFIGMAP_RULE, Setup, configmap_event};
+use crate::http;
+
+const LINE_RULE: &str = "
+- rule: Line seen
+  desc: A line is written.
+  condition: filetail.line contains minikube
+  output: Line seen (level=%jevt.value[/level])
+  priority: INFO
+  source: filetail
+";
+
+const ALL_THREE: [&str; 4] =
+    ["-o", "load_plugins=[k8saudit, filetail, json]", "-o", "json_output=true"];
+
+#[test]
+fn rules_see_events_of_their_own_source_only() {
+    let setup = Setup::new();
+    setup.write("rules.yaml", &format!("{CONFIGMAP_RULE}{LINE_RULE}"));
+    setup.write("app.log", "{\"user\": \"minikube-user\", \"level\": \"debug\"}\n");
+    let mut agent = setup.start(&ALL_THREE);
+    let alert = agent.wait_for_alert("Line seen");
+    let alert: Value = serde_json::from_str(&alert).unwrap();
+    assert_eq!(
+        (&alert["source"], &alert["priority"]),
+        (&"filetail".into(), &"Informational".into())
+    );
+    assert_eq!(alert["output_fields"]["jevt.value[/level]"], "debug");
+
+    http::post(setup.webhook_port, &configmap_event());
+    let alert: Value = serde_json::from_str(&agent.wait_for_alert("ConfigMap seen")).unwrap();
+    assert_eq!(alert["source"], "k8s_audit");
+    let finished = agent.stop();
+    assert!(finished.stdout.contains("Events detected: 2"), "{finished:?}");
+}
+
+#[test]
+fn the_end_of_one_source_leaves_the_others() {
+    let setup = Setup::new();
+    setup.write("rules.yaml", &format!("{CONFIGMAP_RULE}{LINE_RULE}"));
+    setup.write("audit.jsonl", &configmap_event());
+    let mut arguments = ALL_THREE.to_vec();
+    arguments.extend(["-o", "plugins[0].open_params=audit.jsonl", "-o", "log_level=debug"]);
+    let mut agent = setup.start(&arguments);
+    agent.wait_for_log("Stopping capture for event source 'k8s_audit'");
+    setup.write("app.log", "minikube\n");
+    agent.wait_for_alert("Line seen");
+    agent.stop();
+}
+
+#[test]
+fn only_enabled_sources_are_opened() {
+    let setup = Setup::new();
+    let mut arguments = ALL_THREE.to_vec();
+    arguments.extend(["--enable-source", "filetail", "-M", "0"]);
+    let finished = setup.run(&arguments);
+    assert!(finished.status.success(), "{finished:?}");
+    assert!(
+        finished.stderr.contains("Loaded event sources: syscall, k8s_audit, filetail"),
+        "{finished:?}"
+    );
+    assert!(
+        finished.stderr.contains("Opening 'filetail' source with plugin 'filetail'"),
+        "{finished:?}"
+    );
+    assert!(!finished.stderr.contains("Opening 'k8s_audit'"), "{finished:?}");
+}

@@ -1,0 +1,94 @@
+//! Audit events that are posted.
+
+use serde_json::{Value, json};
+
+use crate::agent::{Setup, configmap_event, configmap_event_by};
+use crate::http::{self, Answer};
+
+#[test]
+fn a_posted_event_becomes_an_alert_before_it_is_answered() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&[]);
+    assert_eq!(http::post(setup.webhook_port, &configmap_event()).status, 200);
+    let alert = agent.wait_for_alert("ConfigMap seen");
+    let start = "2018-10-20T00:18:28.428398000+0000: Warning ConfigMap seen \
+                 (user=minikube-user verb=create name=my-config data=";
+    assert!(alert.starts_with(start), "{alert}");
+    assert!(alert.contains("aws_access_key_id = MY-ID"), "{alert}");
+
+    let finished = agent.stop();
+    assert!(
+        finished.stdout.ends_with(
+            "Events detected: 1\nRule counts by severity:\n   WARNING: 1\nTriggered rules by rule name:\n   ConfigMap seen: 1"
+        ),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn a_json_alert_has_falcos_keys() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&["-o", "json_output=true"]);
+    http::post(setup.webhook_port, &configmap_event());
+    let line = agent.wait_for_alert("ConfigMap seen");
+    let alert: Value = serde_json::from_str(&line).unwrap();
+    let keys: Vec<_> = alert.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["hostname", "output", "output_fields", "priority", "rule", "source", "tags", "time"]
+    );
+    assert_eq!(alert["hostname"], "test-host");
+    assert_eq!(alert["source"], "k8s_audit");
+    assert_eq!(alert["priority"], "Warning");
+    assert_eq!(alert["tags"], json!(["k8s"]));
+    assert_eq!(alert["time"], "2018-10-20T00:18:28.428398000Z");
+    let fields = &alert["output_fields"];
+    assert_eq!(fields["evt.time.iso8601"], 1_539_994_708_428_398_000_u64);
+    assert_eq!(fields["ka.user.name"], "minikube-user");
+}
+
+#[test]
+fn an_event_list_is_as_good_as_its_events() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&[]);
+    let list = format!(
+        r#"{{"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [{}, {}]}}"#,
+        configmap_event_by("ann"),
+        configmap_event_by("bob"),
+    );
+    assert_eq!(http::post(setup.webhook_port, &list).status, 200);
+    agent.wait_for_alert("user=ann");
+    agent.wait_for_alert("user=bob");
+}
+
+#[test]
+fn what_is_refused_harms_no_later_event() {
+    let setup = Setup::new();
+    let mut agent =
+        setup.start(&["-o", r#"plugins[0].init_config={"webhookMaxBatchSize": 3000000}"#]);
+    let port = setup.webhook_port;
+    let status = |answer: Answer| answer.status;
+    assert_eq!(status(http::post(port, "{\"broken\": ")), 400);
+    assert_eq!(status(http::get(port, "/k8s-audit")), 405);
+    assert_eq!(status(http::get(port, "/healthz")), 404);
+    let text = "POST /k8s-audit HTTP/1.1\r\nContent-Type: text/plain";
+    assert_eq!(status(http::request(port, text, &configmap_event())), 400);
+    assert_eq!(status(http::post(port, &" ".repeat(4_000_000))), 413);
+
+    let large = configmap_event_by("eve").replace("color.bad=yellow", &"x".repeat(1 << 20));
+    assert_eq!(status(http::post(port, &large)), 200);
+    agent.wait_for_alert("user=eve");
+}
+
+#[test]
+fn the_webserver_answers_on_its_own_port() {
+    let setup = Setup::new();
+    let _agent = setup.start(&[]);
+    let port = setup.webserver_port;
+    let body = r#"{"status": "ok"}"#.to_owned();
+    assert_eq!(http::get(port, "/healthz"), Answer { status: 200, body });
+    let versions: Value = serde_json::from_str(&http::get(port, "/versions").body).unwrap();
+    assert_eq!(versions["plugin_versions"]["k8saudit"], "0.18.0");
+    assert_eq!(versions["plugin_api_version"], "3.12.0");
+    assert_eq!(http::post(port, &configmap_event()).status, 404);
+}
