@@ -154,7 +154,7 @@ impl<'r> Describer<'r> {
     }
 
     fn parts(&mut self, condition: &TracedText, horizon: usize) -> Parts {
-        let (text, lists) = self.lists.substitute(condition);
+        let Ok((text, lists)) = self.lists.substitute(condition) else { return Parts::default() };
         let mut parts = Parts { lists, ..Parts::default() };
         let Ok(ast) = parse(text.as_str(), MAX_CONDITION_DEPTH) else { return parts };
         for_each_macro(&ast, &mut |name| {

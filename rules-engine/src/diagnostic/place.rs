@@ -85,7 +85,7 @@ pub(crate) struct Context {
 
 #[derive(Clone, Debug)]
 struct ConditionPlace {
-    text: String,
+    text: Arc<str>,
     /// Line and column from 1 as the condition parser counts them, and the offset; all 0 for
     /// warnings about a whole condition.
     line: usize,
@@ -112,7 +112,7 @@ impl Context {
     }
 
     /// Below this: an offset in a condition's text, or the condition as a whole.
-    pub(crate) fn in_condition(&self, text: &str, offset: Option<usize>) -> Self {
+    pub(crate) fn in_condition(&self, text: &Arc<str>, offset: Option<usize>) -> Self {
         let (line, column) = offset.map_or((0, 0), |offset| {
             let before = &text.as_bytes()[..offset.min(text.len())];
             let newlines = memchr::memchr_iter(b'\n', before).count();
@@ -120,12 +120,8 @@ impl Context {
             (newlines + 1, before.len() - line_start + 1)
         });
         let mut context = self.clone();
-        context.condition = Some(ConditionPlace {
-            text: text.to_owned(),
-            line,
-            column,
-            offset: offset.unwrap_or(0),
-        });
+        context.condition =
+            Some(ConditionPlace { text: text.clone(), line, column, offset: offset.unwrap_or(0) });
         context
     }
 

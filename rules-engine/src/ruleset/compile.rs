@@ -108,7 +108,7 @@ struct Compiler<'a> {
 /// A rule's condition on its way through the checks.
 struct Condition {
     /// Exceptions folded in; what most reports show.
-    folded: TracedText,
+    shown: Arc<str>,
     /// Lists spliced in, too; what was parsed.
     text: TracedText,
     /// Macros resolved.
@@ -128,7 +128,7 @@ impl Compiler<'_> {
                 return Verdict::Out;
             }
         };
-        let condition = self.condition(rule, folded);
+        let condition = self.condition(rule, &folded);
         let checked = condition.as_ref().ok().map(|condition| check(&condition.ast, catalogue));
         let foreign = condition.as_ref().ok().and_then(|it| self.foreign_field(&it.ast, rule));
         let output = self.output(rule, catalogue, findings);
@@ -184,17 +184,20 @@ impl Compiler<'_> {
     fn condition(
         &mut self,
         rule: &Rule,
-        folded: TracedText,
+        folded: &TracedText,
     ) -> Result<Condition, Option<Box<Diagnostic>>> {
-        let (text, _) = self.lists.substitute(&folded);
+        let (text, _) = self
+            .lists
+            .substitute(folded)
+            .map_err(|error| Box::new(error.diagnostic(&rule.condition_context)))?;
         let ast = parse(text.as_str(), MAX_CONDITION_DEPTH)
             .map_err(|error| syntax_diagnostic(error, &text, &rule.condition_context))
             .map_err(Box::new)?;
         match self.macros.resolve(ast, usize::MAX) {
-            Ok(ast) => Ok(Condition { folded, text, ast }),
+            Ok(ast) => Ok(Condition { shown: folded.as_str().into(), text, ast }),
             Err(error) => {
-                let shown = folded.as_str();
-                let error = self.macros.diagnostic(error, shown, &text, &rule.context);
+                let shown = folded.as_str().into();
+                let error = self.macros.diagnostic(error, &shown, &text, &rule.context);
                 Err(error.map(Box::new))
             }
         }
@@ -209,7 +212,7 @@ impl Compiler<'_> {
     ) -> Vec<Diagnostic> {
         let diagnostic = |error: CheckError| {
             let offset = Some(Macros::offset(error.stock_offset));
-            let context = rule.condition_context.in_condition(condition.folded.as_str(), offset);
+            let context = rule.condition_context.in_condition(&condition.shown, offset);
             let place = self.macros.locate(error.span, &condition.text);
             let help = error.help.or_else(|| foreign.map(str::to_owned));
             let unknown = error.message.strip_prefix(UNKNOWN_FIELD).map(str::to_owned);
@@ -233,7 +236,7 @@ impl Compiler<'_> {
             LintKind::Constant => (Code::ConditionWarning, lint.stock_offset),
         };
         let offset = offset.map(Macros::offset);
-        let context = rule.condition_context.in_condition(condition.folded.as_str(), offset);
+        let context = rule.condition_context.in_condition(&condition.shown, offset);
         let place = self.macros.locate(lint.span, &condition.text);
         let mut diagnostic = Diagnostic::new(code, lint.message, &context).at(place);
         diagnostic.deprecated_field = lint.deprecated_field;

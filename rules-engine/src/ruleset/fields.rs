@@ -46,14 +46,6 @@ impl<'n> Fields<'n, '_> {
         text_value(value, &self.context.with(Subject::ValueFor, key, value.span()))
     }
 
-    /// A text that may be absent or null.
-    pub(super) fn optional_text(&self, key: &str) -> Checked<Option<TracedText>> {
-        match self.node.get(key) {
-            Some(value) if !value.is_null() => self.text(key).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     pub(super) fn optional_bool(&self, key: &str) -> Checked<Option<bool>> {
         self.optional(key, parse_bool, "a truth value is `true` or `false`")
     }
@@ -68,7 +60,10 @@ impl<'n> Fields<'n, '_> {
         decode: fn(&str) -> Option<T>,
         help: &str,
     ) -> Checked<Option<T>> {
-        let Some(text) = self.optional_text(key)? else { return Ok(None) };
+        if !self.has(key) {
+            return Ok(None);
+        }
+        let text = self.text(key)?;
         if let Some(value) = decode(text.as_str()) {
             return Ok(Some(value));
         }

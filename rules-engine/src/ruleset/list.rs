@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
+use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::text::TracedText;
 
 use super::Definitions;
+
+/// A condition with its lists spliced in is at most this long. Lists that name each other would
+/// exhaust the memory.
+const MAX_CONDITION_BYTES: usize = 8 << 20;
 
 const BLANKS: &[char] = &[' ', '\t', '\n', '\r'];
 const DELIMITERS: &[char] = &[' ', '\t', '\n', '\r', '(', ')', ',', '='];
@@ -29,6 +34,20 @@ pub(crate) struct ExpandedList {
     /// Lists that it names.
     pub(crate) names_lists: Vec<String>,
     pub(crate) is_used: bool,
+}
+
+/// A condition became too long with a list.
+#[derive(Debug)]
+pub(crate) struct TooLong {
+    list: String,
+}
+
+impl TooLong {
+    /// `context` is that of the condition.
+    pub(crate) fn diagnostic(&self, context: &Context) -> Diagnostic {
+        let message = format!("condition is too long with list '{}' in it", self.list);
+        Diagnostic::new(Code::CompileCondition, message, context)
+    }
 }
 
 impl Lists {
@@ -79,21 +98,28 @@ impl Lists {
     ///
     /// Each list is replaced everywhere, in order of definition, so text that a list brings in is
     /// searched only for later ones.
-    pub(crate) fn substitute(&mut self, text: &TracedText) -> (TracedText, Vec<String>) {
+    ///
+    /// # Errors
+    ///
+    /// The list with which the text became too long.
+    pub(crate) fn substitute(
+        &mut self,
+        text: &TracedText,
+    ) -> Result<(TracedText, Vec<String>), TooLong> {
         let mut text = text.clone();
         let mut spliced = Vec::new();
         let mut pending: BTreeSet<usize> = self.unusual.iter().copied().collect();
         pending.extend(self.named_in(&text));
         while let Some(position) = pending.pop_first() {
-            let Some(replaced) = splice(&text, &self.lists[position]) else { continue };
-            text = replaced;
+            let Some(spliced_text) = splice(&text, &self.lists[position])? else { continue };
+            text = spliced_text;
             for item in &self.lists[position].items {
                 pending.extend(self.named_in(item).filter(|&later| later > position));
             }
             self.lists[position].is_used = true;
             spliced.push(self.lists[position].name.clone());
         }
-        (text, spliced)
+        Ok((text, spliced))
     }
 
     fn named_in<'t>(&'t self, text: &'t TracedText) -> impl Iterator<Item = usize> + 't {
@@ -104,7 +130,7 @@ impl Lists {
 /// Replaces every word of the text that is the list's name; `None` if there is none.
 ///
 /// Source: `resolve_list` in Falco's rule loader.
-fn splice(text: &TracedText, list: &ExpandedList) -> Option<TracedText> {
+fn splice(text: &TracedText, list: &ExpandedList) -> Result<Option<TracedText>, TooLong> {
     let source = text.as_str();
     let mut result = TracedText::default();
     let mut copied = 0;
@@ -138,14 +164,17 @@ fn splice(text: &TracedText, list: &ExpandedList) -> Option<TracedText> {
             result.push(item);
         }
         result.push_str(" ");
+        if result.as_str().len() > MAX_CONDITION_BYTES {
+            return Err(TooLong { list: list.name.clone() });
+        }
         copied = end;
         from = end;
     }
     if copied == 0 {
-        return None;
+        return Ok(None);
     }
     result.push_slice(text, copied, source.len());
-    Some(result)
+    Ok(Some(result))
 }
 
 /// Items with quotes where needed; empty ones contribute nothing.

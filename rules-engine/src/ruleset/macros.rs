@@ -1,5 +1,7 @@
 //! Macros: parsed, and put in place of their names on the parsed tree.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::condition::ast::{Ast, Span};
@@ -44,9 +46,19 @@ pub(crate) enum ResolveError {
         name: String,
         span: Span,
     },
+    /// With it the condition exceeds a limit.
+    TooLarge {
+        name: String,
+        span: Span,
+    },
     /// It is a macro that has an error of its own.
     Broken,
 }
+
+/// Limits of a condition with its macros put in. Macros that double each other would exhaust the
+/// memory, and deep ones the stack of whoever walks the tree.
+const MAX_CHECKS: usize = 1 << 15;
+const MAX_TREE_DEPTH: usize = 500;
 
 impl Macros {
     /// Parses all macros, then resolves each with those that were first defined before it last
@@ -58,19 +70,22 @@ impl Macros {
     ) -> Self {
         let mut macros = Vec::with_capacity(definitions.macros.len());
         for (position, definition) in definitions.macros.iter().enumerate() {
-            let (text, _) = lists.substitute(&definition.condition);
-            let parsed = parse(text.as_str(), MAX_CONDITION_DEPTH);
-            let ast = match parsed {
-                Ok(mut ast) => {
-                    shift_spans(&mut ast, (position + 1) * TEXT_STRIDE);
-                    Some(ast)
+            let context = &definition.condition_context;
+            let (text, ast) = match lists.substitute(&definition.condition) {
+                Ok((text, _)) => {
+                    let ast = parse(text.as_str(), MAX_CONDITION_DEPTH)
+                        .map_err(|error| findings.error(syntax_diagnostic(error, &text, context)));
+                    (text, ast.ok())
                 }
                 Err(error) => {
-                    let context = &definition.condition_context;
-                    findings.error(syntax_diagnostic(error, &text, context));
-                    None
+                    findings.error(error.diagnostic(context));
+                    (TracedText::default(), None)
                 }
             };
+            let ast = ast.map(|mut ast| {
+                shift_spans(&mut ast, (position + 1) * TEXT_STRIDE);
+                ast
+            });
             macros.push(ResolvedMacro {
                 name: definition.name.clone(),
                 text,
@@ -104,8 +119,8 @@ impl Macros {
             Ok(ast) => Some(ast),
             Err(error) => {
                 let text = self.macros[position].text.clone();
-                let definition_text = unspliced.as_str();
-                if let Some(error) = self.diagnostic(error, definition_text, &text, context) {
+                let shown = unspliced.as_str().into();
+                if let Some(error) = self.diagnostic(error, &shown, &text, context) {
                     findings.error(error);
                 }
                 None
@@ -125,49 +140,19 @@ impl Macros {
     /// Replaces macros by their trees and marks them as used. Only macros that were first defined
     /// before `horizon` are known.
     pub(crate) fn resolve(&mut self, mut ast: Ast, horizon: usize) -> Result<Ast, ResolveError> {
-        let mut found = Vec::new();
-        self.replace(&mut ast, horizon, &mut Vec::new(), &mut found)?;
-        for position in found {
+        let mut resolver = Resolver {
+            macros: self,
+            horizon,
+            path: Vec::new(),
+            found: Vec::new(),
+            checks: 0,
+            deepest: 0,
+        };
+        resolver.replace(&mut ast, 0)?;
+        for position in resolver.found {
             self.macros[position].is_used = true;
         }
         Ok(ast)
-    }
-
-    fn replace(
-        &self,
-        ast: &mut Ast,
-        horizon: usize,
-        path: &mut Vec<usize>,
-        found: &mut Vec<usize>,
-    ) -> Result<(), ResolveError> {
-        match ast {
-            Ast::And(children) | Ast::Or(children) => {
-                children.iter_mut().try_for_each(|child| self.replace(child, horizon, path, found))
-            }
-            Ast::Not(child) => self.replace(child, horizon, path, found),
-            Ast::Check(_) => Ok(()),
-            Ast::Macro { name, span } => {
-                let position = self.positions.get(name.as_str()).copied();
-                let position = position.filter(|&at| self.macros[at].age.defined < horizon);
-                let Some(position) = position else {
-                    return Err(ResolveError::Undefined { name: name.clone(), span: *span });
-                };
-                if path.contains(&position) {
-                    return Err(ResolveError::Loop { name: name.clone(), span: *span });
-                }
-                let Some(mut tree) = self.macros[position].ast.clone() else {
-                    return Err(ResolveError::Broken);
-                };
-                if !found.contains(&position) {
-                    found.push(position);
-                }
-                path.push(position);
-                self.replace(&mut tree, horizon, path, found)?;
-                path.pop();
-                *ast = tree;
-                Ok(())
-            }
-        }
     }
 
     /// The diagnostic of a failed [`Self::resolve`]; none for what was reported already.
@@ -177,10 +162,11 @@ impl Macros {
     pub(crate) fn diagnostic(
         &self,
         error: ResolveError,
-        shown: &str,
+        shown: &Arc<str>,
         text: &TracedText,
         context: &Context,
     ) -> Option<Diagnostic> {
+        let is_undefined = matches!(error, ResolveError::Undefined { .. });
         let (name, span, message, title) = match error {
             ResolveError::Undefined { name, span } => {
                 let message = format!("Undefined macro '{name}' used in filter.");
@@ -189,17 +175,27 @@ impl Macros {
             }
             ResolveError::Loop { name, span } => {
                 let message = format!("reference loop in macro '{name}'");
-                (name.clone(), span, message, format!("macro `{name}` refers to itself"))
+                let title = format!("macro `{name}` refers to itself");
+                (name, span, message, title)
+            }
+            ResolveError::TooLarge { name, span } => {
+                let message = format!("condition is too large with macro '{name}' in it");
+                let title = format!("the condition is too large with macro `{name}` in it");
+                (name, span, message, title)
             }
             ResolveError::Broken => return None,
         };
         let offset = Self::offset(span.start);
         let context = context.in_condition(shown, Some(offset));
         let known = self.macros.iter().map(|one| one.name.as_str());
-        let help = if self.positions.contains_key(&name) {
-            Some("a macro can use only macros that are defined before it".to_owned())
-        } else {
-            closest(&name, known).map(|other| format!("a similar macro exists: `{other}`"))
+        let help = match (is_undefined, self.positions.contains_key(&name)) {
+            (false, _) => None,
+            (true, true) => {
+                Some("a macro can use only macros that are defined before it".to_owned())
+            }
+            (true, false) => {
+                closest(&name, known).map(|other| format!("a similar macro exists: `{other}`"))
+            }
         };
         let place = self.locate(span, text);
         Some(Diagnostic::new(Code::Validate, message, &context).title(title).at(place).help(help))
@@ -220,13 +216,69 @@ impl Macros {
     }
 }
 
+/// One walk over a condition that puts macros in.
+struct Resolver<'m> {
+    macros: &'m Macros,
+    horizon: usize,
+    /// The macros that are being put in, outermost first.
+    path: Vec<usize>,
+    found: Vec<usize>,
+    checks: usize,
+    deepest: usize,
+}
+
+impl Resolver<'_> {
+    fn replace(&mut self, ast: &mut Ast, depth: usize) -> Result<(), ResolveError> {
+        match ast {
+            Ast::And(children) | Ast::Or(children) => {
+                children.iter_mut().try_for_each(|child| self.replace(child, depth + 1))
+            }
+            Ast::Not(child) => self.replace(child, depth + 1),
+            Ast::Check(_) => {
+                self.checks += 1;
+                self.deepest = self.deepest.max(depth);
+                Ok(())
+            }
+            Ast::Macro { name, span } => {
+                let mut tree = self.tree(name, *span)?;
+                self.replace(&mut tree, depth)?;
+                self.path.pop();
+                if self.checks > MAX_CHECKS || self.deepest > MAX_TREE_DEPTH {
+                    return Err(ResolveError::TooLarge { name: name.clone(), span: *span });
+                }
+                *ast = tree;
+                Ok(())
+            }
+        }
+    }
+
+    /// The tree of a macro, which is on the path from now on.
+    fn tree(&mut self, name: &str, span: Span) -> Result<Ast, ResolveError> {
+        let Macros { macros, positions } = self.macros;
+        let position = positions.get(name).copied();
+        let position = position.filter(|&at| macros[at].age.defined < self.horizon);
+        let Some(position) = position else {
+            return Err(ResolveError::Undefined { name: name.to_owned(), span });
+        };
+        if self.path.contains(&position) {
+            return Err(ResolveError::Loop { name: name.to_owned(), span });
+        }
+        let tree = macros[position].ast.clone().ok_or(ResolveError::Broken)?;
+        if !self.found.contains(&position) {
+            self.found.push(position);
+        }
+        self.path.push(position);
+        Ok(tree)
+    }
+}
+
 /// The diagnostic of a condition that does not parse; `context` is that of the condition.
 pub(crate) fn syntax_diagnostic(
     error: SyntaxError,
     text: &TracedText,
     context: &Context,
 ) -> Diagnostic {
-    let context = context.in_condition(text.as_str(), Some(error.offset));
+    let context = context.in_condition(&text.as_str().into(), Some(error.offset));
     let rest = &text.as_str()[error.offset.min(text.as_str().len())..];
     let word = rest.find(|c: char| c.is_whitespace() || "()=,".contains(c)).unwrap_or(rest.len());
     let end = error.offset + word.max(1);

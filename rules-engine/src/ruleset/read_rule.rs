@@ -90,7 +90,7 @@ impl Reader<'_> {
 
     fn switch_rule(&mut self, name: &str, fields: Fields<'_, '_>) -> Checked<()> {
         fields.text("enabled")?;
-        let is_enabled = fields.optional_bool("enabled")?.unwrap_or(true);
+        let is_enabled = fields.optional_bool("enabled")?.unwrap_or_default();
         self.findings.warning(Diagnostic::new(
             Code::DeprecatedItem,
             ENABLED_IS_DEPRECATED,

@@ -167,3 +167,28 @@ fn exceptions_can_be_extended_and_replaced() {
         "(t.u = 1 and not t.str = c)",
     );
 }
+
+/// Definitions `x0` to `x39`, each made of its name and that of its predecessor.
+fn chain(first: &str, next: impl Fn(&str, &str) -> String) -> String {
+    let following = (1..40).map(|n| next(&format!("x{n}"), &format!("x{}", n - 1)));
+    std::iter::once(first.to_owned()).chain(following).map(|item| item + "\n").collect()
+}
+
+#[test]
+fn what_grows_without_bound_is_refused() {
+    let doubling = chain("- {macro: x0, condition: t.u=1}", |name, previous| {
+        format!("- {{macro: {name}, condition: {previous} and {previous}}}")
+    });
+    check(&doubling, "x39", "condition is too large with macro 'x15' in it");
+    let nesting = "not (t.u=1 and ".repeat(20);
+    let ends = ")".repeat(20);
+    let deep = chain("- {macro: x0, condition: t.u=1}", |name, previous| {
+        format!("- {{macro: {name}, condition: '{nesting}{previous}{ends}'}}")
+    });
+    check(&deep, "x39", "condition is too large with macro 'x12' in it");
+    // Lists are spliced in by order of definition, so each brings in the next.
+    let lists: String =
+        (0..40).map(|n| format!("- {{list: y{n}, items: [y{0}, y{0}, y{0}]}}\n", n + 1)).collect();
+    let error = compiled(&format!("{lists}{}", rule("r", "t.str in (y0)", "")));
+    assert!(error.starts_with("condition is too long with list 'y1"), "{error}");
+}
