@@ -98,8 +98,8 @@ fn map_texts<'a>(
 /// Decodes the standard alphabet, padded or not; the spare bits of a partial group must be zero.
 fn decode_base64(text: &[u8], result: &mut Vec<u8>) -> Option<()> {
     let digits = match text {
-        [digits @ .., b'=', b'='] if text.len() % 4 == 0 => digits,
-        [digits @ .., b'='] if text.len() % 4 == 0 => digits,
+        [digits @ .., b'=', b'='] if text.len().is_multiple_of(4) => digits,
+        [digits @ .., b'='] if text.len().is_multiple_of(4) => digits,
         digits => digits,
     };
     for group in digits.chunks(4) {
@@ -166,9 +166,8 @@ fn getopt<'a>(
             letters = if value.is_some() { b"" } else { rest };
         }
     }
-    match wanted {
-        Some(_) => output.push_string(found?),
-        None => {}
+    if wanted.is_some() {
+        output.push_string(found?);
     }
     Some(())
 }

@@ -197,8 +197,7 @@ impl<'a> Evaluation<'a> {
             CompiledTest::Expression(operator, right) => {
                 drop(values);
                 let Some(right) = self.values(*right) else { return false };
-                let store = &self.state.store;
-                matches_values(*operator, store.get(left), store.get(right))
+                matches_values(*operator, &self.state.store, left, right)
             }
         }
     }

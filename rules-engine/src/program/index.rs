@@ -121,7 +121,7 @@ impl Index {
             path: Vec::new(),
             nodes: Vec::new(),
         };
-        builder.build(demands.iter().collect());
+        builder.build(&demands.iter().collect::<Vec<_>>());
         Index {
             lookups: lookups.into_iter().map(|(_, lookup)| lookup).collect(),
             nodes: builder.nodes,
@@ -158,9 +158,9 @@ struct Builder {
 }
 
 impl Builder {
-    fn build(&mut self, demands: Vec<&Demand>) -> IndexNodeId {
-        let node = match self.best_lookup(&demands) {
-            Some(lookup) => self.split(&demands, lookup),
+    fn build(&mut self, demands: &[&Demand]) -> IndexNodeId {
+        let node = match self.best_lookup(demands) {
+            Some(lookup) => self.split(demands, lookup),
             None => IndexNode::Candidates(demands.iter().map(|demand| demand.rule).collect()),
         };
         let id = IndexNodeId(next_id(self.nodes.len()));
@@ -183,9 +183,9 @@ impl Builder {
             }
         }
         self.path.push(lookup);
-        let others = self.build(others);
+        let others = self.build(&others);
         let branches =
-            branches.into_iter().map(|(symbol, demands)| (symbol, self.build(demands))).collect();
+            branches.into_iter().map(|(symbol, demands)| (symbol, self.build(&demands))).collect();
         self.path.pop();
         IndexNode::Split { lookup, branches, others }
     }

@@ -5,6 +5,7 @@ use crate::condition::typed::{Expression, Test};
 use crate::field::Value;
 use crate::operator::{Matcher, compare};
 use crate::program::ExpressionId;
+use crate::program::values::{ValueRange, ValueStore};
 
 /// One comparison. It is false whenever a side has no value.
 #[derive(Debug)]
@@ -71,19 +72,20 @@ pub(super) fn matches_modified(modifier: Modifier, matchers: &[Matcher], value: 
 }
 
 /// Compares the values of two expressions of the same type, single values or lists.
-pub(super) fn matches_values<'a>(
+pub(super) fn matches_values(
     operator: Operator,
-    mut left: impl Iterator<Item = Value<'a>>,
-    right: impl Iterator<Item = Value<'a>> + Clone,
+    store: &ValueStore,
+    left: ValueRange,
+    right: ValueRange,
 ) -> bool {
-    let is_on_the_right = |value| {
-        let equal = Operator::Equal { doubled: false };
-        right.clone().any(|other| compare(equal, value, other))
-    };
+    let mut left = store.get(left);
+    let mut right = store.get(right);
+    let equal = Operator::Equal { doubled: false };
+    let is_on_the_right = |value| right.clone().any(|other| compare(equal, value, other));
     match operator {
         Operator::In => left.all(is_on_the_right),
         Operator::Intersects => left.any(is_on_the_right),
-        _ => match (left.next(), right.clone().next()) {
+        _ => match (left.next(), right.next()) {
             (Some(value), Some(other)) => compare(operator, value, other),
             _ => false,
         },

@@ -6,7 +6,7 @@ use super::*;
 use crate::condition;
 use crate::load::RuleMatching;
 use crate::program::expression::Origin;
-use crate::program::index::{IndexNode, IndexNodeId, LookupId};
+use crate::program::index::IndexNode;
 use crate::program::predicate::CompiledTest;
 use crate::program::{Combination, ExpressionId, Node, NodeId};
 

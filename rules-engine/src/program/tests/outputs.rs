@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::condition;
-use crate::detection::OutputValue;
 use crate::load::RuleMatching;
 use crate::output::ExtraValue;
 
