@@ -152,8 +152,9 @@ impl Evaluation<'_> {
         if expression.is_list {
             let start = text.len();
             text.push(b'(');
-            for (position, value) in values.enumerate() {
-                if position > 0 {
+            for value in values {
+                // As in stock, empty values at the start leave no comma.
+                if text.len() > start + 1 {
                     text.push(b',');
                 }
                 write_typed(expression, value, text);

@@ -85,6 +85,15 @@ fn fields_are_filled_in_and_shown_with_their_types() {
 }
 
 #[test]
+fn empty_values_at_the_start_of_a_list_leave_no_comma() {
+    let list = ["", "", "a", "", "b", ""].map(text).to_vec();
+    let event = Fields::from([("t.ls".to_owned(), list)]);
+    let detection = detect("%t.ls", Vec::new(), &event);
+    assert_eq!(detection.message, "(a,,b,)");
+    assert_eq!(json(&detection), r#"{"t.ls":["","","a","","b",""]}"#);
+}
+
+#[test]
 fn the_longest_text_that_names_a_field_is_taken() {
     check_message("%t.n.", "42.");
     check_message("%t.ax", "Hello Worldx");
