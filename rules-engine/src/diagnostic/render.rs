@@ -61,7 +61,7 @@ impl<'f> Window<'f> {
         let to = content[start + mark..].find('\n').map_or(content.len(), |at| start + mark + at);
         let (line, _) = place.file.line_column(start);
         Window {
-            text: &content[from..to],
+            text: content[from..to].trim_end_matches('\r'),
             line: line + 1,
             marked: Span { start: start - from, end: start - from + mark },
         }

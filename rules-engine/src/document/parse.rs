@@ -74,7 +74,16 @@ fn syntax_error(content: &str, error: &ScanError) -> SyntaxError {
     let word_end = content[start..]
         .find(|c: char| c.is_whitespace() || ",]}".contains(c))
         .map_or(end_of_file, |length| start + length);
-    let culprit = Span { start, end: word_end };
+    let culprit = match error.kind() {
+        // The parser names the scalar; the tab is what people must find.
+        ErrorKind::TabInPlainScalar => {
+            let tab = content[start..]
+                .find("\n")
+                .and_then(|line| content[start + line..].find('\t').map(|at| start + line + at));
+            tab.map_or(Span { start, end: word_end }, |tab| Span { start: tab, end: tab + 1 })
+        }
+        _ => Span { start, end: word_end },
+    };
     let (offset, message) = match error.kind() {
         ErrorKind::UnclosedFlowCollection { open: '[' }
         | ErrorKind::UnexpectedEofFlowSequence

@@ -128,56 +128,78 @@ impl Compiler<'_> {
                 return Verdict::Out;
             }
         };
-        let condition = self.condition(rule, &folded);
-        let checked = condition.as_ref().ok().map(|condition| check(&condition.ast, catalogue));
-        let foreign = condition.as_ref().ok().and_then(|it| self.foreign_field(&it.ast, rule));
         let output = self.output(rule, catalogue, findings);
-        if rule.source == SYSCALL
+        let condition = self.condition(rule, &folded).map(|condition| {
+            let checked = check(&condition.ast, catalogue);
+            (condition, checked)
+        });
+        let foreign = match &condition {
+            Ok((_, Ok(_))) if output.is_ok() => None,
+            Ok((condition, _)) => self.foreign_field(&condition.ast, rule),
+            Err(_) => None,
+        };
+        if let Ok((_, checked)) = &condition
+            && rule.source == SYSCALL
             && foreign.is_none()
-            && is_about_system_calls(output.is_err(), checked.as_ref())
+            && is_about_system_calls(output.is_err(), checked)
         {
             return Verdict::Skipped;
         }
         let output = match output {
+            Ok(output) => Some(output),
             Err(failure) if can_be_dropped(rule, &failure) => {
                 findings.warning(dropped(*failure));
                 return Verdict::Out;
             }
             Err(failure) => {
-                let help = foreign.clone().or(failure.advice.help.clone());
-                findings.error((*failure).help(help));
+                findings.error((*failure).help(foreign.clone()));
                 None
             }
-            Ok(output) => Some(output),
         };
-        let (condition, checked) = match (condition, checked) {
-            (Ok(condition), Some(checked)) => (condition, checked),
-            (condition, _) => {
-                if let Some(error) = condition.err().flatten() {
-                    findings.error(*error);
-                }
-                return Verdict::Out;
+        let typed = match condition {
+            Ok((condition, checked)) => {
+                let lints = lint(&condition.ast, catalogue);
+                self.typed(rule, &condition, checked, lints, foreign.as_deref(), findings)
+            }
+            Err(error) => {
+                error.into_iter().for_each(|error| findings.error(*error));
+                None
             }
         };
-        // Falco finds odd constants only in conditions without errors.
-        let is_reported = |it: &Lint| it.kind != LintKind::Constant || checked.is_ok();
-        for lint in lint(&condition.ast, catalogue).into_iter().filter(is_reported) {
-            findings.warning(self.lint_diagnostic(lint, rule, &condition));
+        match (typed, output) {
+            (Some(condition), Some(output)) => {
+                Verdict::Fine(Box::new(finished(rule, position, condition, output)))
+            }
+            _ => Verdict::Out,
         }
-        let errors = match (checked, output) {
-            (Ok(typed), Some(output)) => {
-                return Verdict::Fine(Box::new(finished(rule, position, typed, output)));
-            }
-            (Ok(_), None) => return Verdict::Out,
-            (Err(errors), _) => errors,
+    }
+
+    /// Reports what is odd or wrong in a condition, and returns it if nothing is wrong.
+    fn typed(
+        &self,
+        rule: &Rule,
+        condition: &Condition,
+        checked: Result<TypedAst, Vec<CheckError>>,
+        lints: Vec<Lint>,
+        foreign: Option<&str>,
+        findings: &mut Findings,
+    ) -> Option<TypedAst> {
+        // Falco finds odd constants only in conditions without errors.
+        let is_reported = |lint: &Lint| lint.kind != LintKind::Constant || checked.is_ok();
+        for lint in lints.into_iter().filter(is_reported) {
+            findings.warning(self.lint_diagnostic(lint, rule, condition));
+        }
+        let errors = match checked {
+            Ok(typed) => return Some(typed),
+            Err(errors) => errors,
         };
-        let mut errors = self.check_diagnostics(errors, rule, &condition, foreign.as_deref());
+        let mut errors = self.check_diagnostics(errors, rule, condition, foreign);
         if errors.first().is_some_and(|first| can_be_dropped(rule, first)) {
             findings.warning(dropped(errors.swap_remove(0)));
-            return Verdict::Out;
+        } else {
+            errors.into_iter().for_each(|error| findings.error(error));
         }
-        errors.into_iter().for_each(|error| findings.error(error));
-        Verdict::Out
+        None
     }
 
     /// Splices in lists, parses, puts macros in. No error if it was reported with a macro.
@@ -265,14 +287,10 @@ impl Compiler<'_> {
 }
 
 /// Whether all that is wrong with a rule is that fields do not exist.
-fn is_about_system_calls(
-    output_fails: bool,
-    checked: Option<&Result<TypedAst, Vec<CheckError>>>,
-) -> bool {
+fn is_about_system_calls(output_fails: bool, checked: &Result<TypedAst, Vec<CheckError>>) -> bool {
     match checked {
-        None => false,
-        Some(Ok(_)) => output_fails,
-        Some(Err(errors)) => errors.iter().all(|error| error.kind == CheckErrorKind::UnknownField),
+        Ok(_) => output_fails,
+        Err(errors) => errors.iter().all(|error| error.kind == CheckErrorKind::UnknownField),
     }
 }
 

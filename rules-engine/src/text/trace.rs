@@ -220,3 +220,62 @@ impl<'a> Walk<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::document::parse;
+
+    use super::*;
+
+    /// A mark on `word` in the value of key `k` is a mark on it in the file.
+    #[track_caller]
+    fn check(text: &str, word: &str) {
+        let file = Arc::new(RulesText::new("r", text.as_bytes()));
+        let documents = parse(&file).unwrap();
+        let root = documents.roots().next().unwrap();
+        let value = root.get("k").unwrap().traced().unwrap();
+        let start = value.as_str().find(word).unwrap();
+        let place = value.locate(Span { start, end: start + word.len() }).unwrap();
+        assert_eq!(&text[place.span.start..place.span.end], word, "{text}");
+    }
+
+    #[test]
+    fn words_are_found_in_every_style() {
+        check("k: one two three", "two");
+        check("k: one\n  two\n\n  three # four", "three");
+        check("k: 'it''s one\n  two'", "two");
+        check("k: 'it''s one\n  two'", "one");
+        check(r#"k: "a \"b\" \n \x41\u0042 word""#, "word");
+        check("k: \"one \\\n   two\"", "two");
+        check("k: \"one\\n\\ttwo three\"", "two");
+        check("k: |\n  one\n    two\n  three\n", "two");
+        check("k: >-\n\n  one\n\n  two\n", "two");
+        check("k: >2 # header\n    one\n  two\n", "two");
+        check("k: >\r\n  one\r\n  two\r\n", "two");
+        check("a: &x é 日本 word\nk: *x", "word");
+    }
+
+    #[test]
+    fn parts_keep_their_places() {
+        let text = "- one two\n- three\n";
+        let file = Arc::new(RulesText::new("r", text.as_bytes()));
+        let documents = parse(&file).unwrap();
+        let root = documents.roots().next().unwrap();
+        let items: Vec<TracedText> =
+            root.elements().unwrap().filter_map(|item| item.traced()).collect();
+        let mut joined = TracedText::default();
+        joined.push_slice(&items[0], 4, 7);
+        joined.push_str(" and ");
+        joined.push(&items[1]);
+        assert_eq!(joined.as_str(), "two and three");
+        let place = |word: &str| {
+            let start = joined.as_str().find(word).unwrap();
+            let span = joined.locate(Span { start, end: start + word.len() }).unwrap().span;
+            &text[span.start..span.end]
+        };
+        assert_eq!(place("two"), "two");
+        assert_eq!(place("three"), "three");
+        // What no file contains is marked behind what stands before it.
+        assert_eq!(place("and"), "");
+    }
+}
