@@ -6,6 +6,7 @@
 mod expansion;
 mod outcome;
 mod rendering;
+mod report;
 
 use rules_engine::{
     ArgumentRule, Environment, EventSource, FieldCatalogue, FieldClass, FieldDefinition, FieldType,
