@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::condition::closest;
 use crate::diagnostic::{Code, Context, Diagnostic};
+use crate::load::SYSCALL;
 use crate::priority::Priority;
 use crate::text::TracedText;
 
@@ -76,7 +77,7 @@ impl Reader<'_> {
     /// not exist here, and those of unknown sources neither.
     fn validity(&self, source: &str) -> Validity<'_> {
         let source = self.sources.iter().find(|known| known.name == source);
-        match source.filter(|source| source.name != crate::load::SYSCALL) {
+        match source.filter(|source| source.name != SYSCALL) {
             Some(source) => Validity::Fields(&source.fields),
             None => Validity::AnyField,
         }

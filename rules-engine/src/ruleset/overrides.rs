@@ -75,15 +75,12 @@ impl Overrides {
             "replace" if can_replace => self.replace.push(name.to_owned()),
             "replace" => return Err(refuse(format!("Key '{name}' cannot be replaced"))),
             other => {
-                let mut message = format!(
-                    "Invalid override operation for key '{name}': '{other}'. Allowed values are: "
+                let append = if can_append { "append " } else { "" };
+                let replace = if can_replace { "replace " } else { "" };
+                let message = format!(
+                    "Invalid override operation for key '{name}': '{other}'. Allowed values are: \
+                     {append}{replace}"
                 );
-                for (word, _) in [("append ", can_append), ("replace ", can_replace)]
-                    .iter()
-                    .filter(|(_, can)| *can)
-                {
-                    message += word;
-                }
                 let context = overrides.with(Subject::ValueFor, name, operation.span());
                 return Err(invalid(message, &context));
             }

@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Context, Diagnostic, Subject};
 use crate::document::{Documents, Node, SyntaxError, parse, parse_u32, parse_version};
 use crate::load::{ENGINE_VERSION, EventSource};
 use crate::schema::SchemaStatus;
-use crate::text::{FileSpan, RulesText};
+use crate::text::{FileSpan, RulesText, Span};
 
 use super::fields::{Fields, invalid, place_of};
 use super::{Checked, Definitions, Findings};
@@ -87,7 +87,7 @@ fn syntax_diagnostic(context: &Context, error: SyntaxError) -> Diagnostic {
     let (line, column) = context.file().line_column(error.offset);
     let message =
         format!("yaml-cpp: error at line {}, column {}: {}", line + 1, column + 1, error.message);
-    let at = crate::text::Span { start: error.offset, end: error.offset };
+    let at = Span { start: error.offset, end: error.offset };
     let place = FileSpan { file: context.file().clone(), span: error.culprit };
     Diagnostic::new(Code::YamlParse, message, &context.with(Subject::ValueFor, "", at))
         .title(error.reason)

@@ -50,8 +50,12 @@ const RULE_OVERRIDES: Overridable = Overridable {
     ],
 };
 
-const ENABLED_IS_DEPRECATED: &str = "The standalone 'enabled' key usage is deprecated. The correct approach requires also a \
-     'replace' entry under the 'override' key (i.e. 'enabled: replace').";
+const ENABLED_IS_DEPRECATED: &str = "The standalone 'enabled' key usage is deprecated. The correct \
+                                     approach requires also a 'replace' entry under the \
+                                     'override' key (i.e. 'enabled: replace').";
+
+/// A rule with one of these keys is a definition, if it is nothing else.
+const DEFINITION_KEYS: [&str; 4] = ["condition", "output", "desc", "priority"];
 
 impl Reader<'_> {
     pub(super) fn rule(&mut self, item: Node<'_>, file: &Context) -> Checked<()> {
@@ -61,12 +65,11 @@ impl Reader<'_> {
         let fields = Fields { node: item, context: &context };
         let appends = self.appends(fields)?;
         let overrides = Overrides::read(fields, &RULE_OVERRIDES, appends)?;
-        let is_definition = ["condition", "output", "desc", "priority"].map(|key| fields.has(key));
         if !overrides.is_empty() {
             self.override_rule(&name, fields, &overrides)?;
         } else if appends {
             self.append_to_rule(&name, fields)?;
-        } else if !is_definition.contains(&true) {
+        } else if !DEFINITION_KEYS.iter().any(|key| fields.has(key)) {
             self.switch_rule(&name, fields)?;
         } else {
             let (rule, exceptions) = self.definition(name, fields)?;

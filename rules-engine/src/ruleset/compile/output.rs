@@ -37,7 +37,8 @@ impl Compiler<'_> {
         findings: &mut Findings,
     ) -> Checked<CheckedOutput> {
         let context = &rule.output_context;
-        let mut text = without_container_info(rule, findings);
+        let mut text = without_container_info(&rule.output);
+        let has_container_info = rule.output.as_str().contains(CONTAINER_INFO);
         let mut extra = Vec::new();
         for entry in self.settings.append_output.iter().filter(|entry| entry.matches(rule)) {
             append(entry, catalogue, &mut text);
@@ -46,6 +47,11 @@ impl Compiler<'_> {
         let template = OutputTemplate::parse(text.as_str(), catalogue)
             .map_err(|error| diagnostic(error, &text, context))
             .map_err(Box::new)?;
+        if has_container_info {
+            let message = "%container.info is deprecated and no longer useful in outputs; it is \
+                           removed from the output of the rule";
+            findings.warning(Diagnostic::new(Code::DeprecatedItem, message, context));
+        }
         for field in DEPRECATED_FIELDS.iter().filter(|field| text.as_str().contains(*field)) {
             let message =
                 format!("usage of deprecated field '{field}' has been detected in the rule output");
@@ -97,20 +103,15 @@ fn extra_field(
     }
 }
 
-fn without_container_info(rule: &Rule, findings: &mut Findings) -> TracedText {
-    let source = rule.output.as_str();
+fn without_container_info(output: &TracedText) -> TracedText {
+    let source = output.as_str();
     let mut text = TracedText::default();
     let mut copied = 0;
     for (found, _) in source.match_indices(CONTAINER_INFO) {
-        text.push_slice(&rule.output, copied, found);
+        text.push_slice(output, copied, found);
         copied = found + CONTAINER_INFO.len();
     }
-    text.push_slice(&rule.output, copied, source.len());
-    if copied > 0 {
-        let message = "%container.info is deprecated and no longer useful in outputs; it is \
-                       removed from the output of the rule";
-        findings.warning(Diagnostic::new(Code::DeprecatedItem, message, &rule.output_context));
-    }
+    text.push_slice(output, copied, source.len());
     text
 }
 
