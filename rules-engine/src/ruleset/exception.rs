@@ -34,8 +34,9 @@ const OTHER_OPERATORS: [&str; 5] = ["<", "<=", ">", ">=", "exists"];
 const LIST_OPERATORS: [&str; 3] = ["in", "intersects", "pmatch"];
 const MODIFIERS: [&str; 3] = ["oneof", "anyof", "allof"];
 
-const NEEDS_LIST_OPERATOR: &str = "When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier \
-     operator (e.g. startswith oneof)";
+const NEEDS_LIST_OPERATOR: &str = "When fields is a single value, comps must be one of (in, \
+                                   pmatch, intersects) or a modifier operator (e.g. startswith \
+                                   oneof)";
 
 impl WrittenException {
     fn invalid(&self, message: impl Into<String>) -> Box<Diagnostic> {
