@@ -110,7 +110,7 @@ pub(crate) fn validate(cli: &Cli, config: &Config, loader: &RulesLoader) -> Resu
         for report in &reports {
             if report.is_successful() && report.has_warnings() {
                 tracing::warn!("{}", report.render(false));
-                print(&format!("{}: Ok, with warnings\n", report.name()))?;
+                print(&format!("{}\n", report.summary()))?;
             } else {
                 print(&format!("{}\n", report.to_text().trim_end()))?;
             }

@@ -69,7 +69,15 @@ pub(crate) fn diagnostics(reports: &[FileReport]) -> String {
 fn log_reports(reports: &[FileReport]) {
     tracing::info!("Loading rules from:");
     for report in reports {
-        tracing::info!("   {} | schema validation: {}", report.name(), report.schema_status());
+        let (name, status) = (report.name(), report.schema_status());
+        if report.is_schema_valid() {
+            tracing::info!("   {name} | schema validation: {status}");
+        } else {
+            tracing::warn!("   {name} | schema validation: {status}");
+        }
+        if let Some(skipped) = report.skipped() {
+            tracing::info!("   {name}: {skipped}");
+        }
         if report.is_successful() && report.has_warnings() {
             tracing::warn!("{}", report.render(false));
         }

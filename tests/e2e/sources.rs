@@ -69,3 +69,41 @@ fn only_enabled_sources_are_opened() {
     );
     assert!(!finished.stderr.contains("Opening 'k8s_audit'"), "{finished:?}");
 }
+
+const FAILING: &str = r#"plugins[]={
+    "name": "misbehaving", "library_path": "libmisbehaving_plugin.so", "open_params": "2,failure"
+}"#;
+
+const COUNTING_RULE: &str = "
+- rule: Counted
+  desc: Any event.
+  condition: evt.num > 0
+  output: Counted (number=%evt.num)
+  priority: INFO
+  source: misbehaving
+";
+
+#[test]
+fn a_failing_source_leaves_the_others() {
+    let setup = Setup::new();
+    setup.write("rules.yaml", &format!("{CONFIGMAP_RULE}{COUNTING_RULE}"));
+    let mut agent =
+        setup.start(&["-o", FAILING, "-o", "load_plugins=[k8saudit, json, misbehaving]"]);
+    agent.wait_for_alert("Counted (number=1)");
+    agent.wait_for_alert("Counted (number=2)");
+    let log = agent.wait_for_log("An error occurred in an event source");
+    assert!(log.contains("'misbehaving'") && log.contains("told to give up"), "{log}");
+    http::post(setup.webhook_port, &configmap_event());
+    agent.wait_for_alert("ConfigMap seen");
+    agent.stop();
+}
+
+#[test]
+fn the_failure_of_the_last_source_ends_the_agent() {
+    let setup = Setup::new();
+    setup.write("rules.yaml", COUNTING_RULE);
+    let finished = setup.run(&["-o", FAILING, "-o", "load_plugins=[misbehaving]"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("Error: event source 'misbehaving' failed"), "{finished:?}");
+    assert!(finished.stdout.contains("Events detected: 2"), "{finished:?}");
+}

@@ -99,6 +99,16 @@ fn a_run_may_be_limited_in_time() {
 }
 
 #[test]
+fn rules_for_system_calls_are_passed_over() {
+    let setup = Setup::new();
+    let rule = "{rule: Shell, desc: d, condition: proc.name = sh, output: x, priority: INFO}";
+    setup.write("syscalls.yaml", &format!("- {rule}\n"));
+    let finished = setup.run(&["-r", "syscalls.yaml", "-M", "0"]);
+    assert!(finished.status.success(), "{finished:?}");
+    assert!(finished.stderr.contains("1 rule of source 'syscall' skipped"), "{finished:?}");
+}
+
+#[test]
 fn without_plugins_there_is_only_syscall_which_idles() {
     let setup = Setup::new();
     setup.write("rules.yaml", "[]");
