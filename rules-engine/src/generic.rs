@@ -134,7 +134,8 @@ impl GenericField {
         extract: &mut dyn Extract,
         values: &mut Values<'_>,
     ) {
-        let relative_ns = event.timestamp_ns.saturating_sub(event.first_timestamp_ns);
+        // As in stock Falco, the time of an event that is older than the first one wraps around.
+        let relative_ns = event.timestamp_ns.wrapping_sub(event.first_timestamp_ns);
         match self {
             G::Number => values.push_number(event.number),
             G::RawTime => values.push_number(event.timestamp_ns),
