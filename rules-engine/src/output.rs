@@ -51,7 +51,7 @@ impl OutputError {
 pub(crate) enum ExtraValue {
     /// A field of the event with its own type.
     Field(FieldRef),
-    /// A transformer expression stands where a field should: stock Falco accepts it and shows `null`.
+    /// A transformer expression in place of a field, which stock Falco accepts and shows as `null`.
     Missing,
     /// The text of a template.
     Text(OutputTemplate),

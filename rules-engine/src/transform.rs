@@ -131,7 +131,7 @@ fn base64_digit(digit: u8) -> Option<u32> {
     Some(u32::from(value))
 }
 
-/// Walks command line options: all letters and values found, or what belongs to the `wanted` letter.
+/// Walks command line options: all letters and values, or what belongs to the `wanted` letter.
 fn getopt<'a>(
     mut tokens: impl Iterator<Item = &'a [u8]>,
     known: &[u8],

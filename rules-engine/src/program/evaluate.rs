@@ -104,7 +104,7 @@ impl Evaluator {
     fn begin(&mut self, program: &Program) {
         self.stamp += 1;
         self.store.clear();
-        // Entries that another program left bear an older stamp, so that sizes are all that matters.
+        // What another program left bears an older stamp: only sizes matter.
         self.verdicts.resize(program.nodes.len().max(self.verdicts.len()), 0);
         self.slots.resize(program.expressions.len().max(self.slots.len()), Stamped::NEVER);
         self.symbols.resize(program.index.lookups.len().max(self.symbols.len()), Stamped::NEVER);

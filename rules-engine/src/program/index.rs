@@ -21,7 +21,7 @@ const SMALL: usize = 3;
 /// branches have, as a multiple of the number of rules.
 const ENTRIES_PER_RULE: usize = 32;
 
-/// Bounds the path from the root, and with it the recursion; rules that a path ends with are candidates.
+/// Bounds the path from the root, and with it the recursion; what is left then are candidates.
 const DEEPEST: usize = 64;
 
 /// Which rules can match an event.

@@ -132,7 +132,8 @@ impl ValueStore {
 
 /// Where [`crate::Extract`] puts the values of the field it was asked for.
 ///
-/// Values come from plugins and are not to be trusted: one of another type than the field's is left out.
+/// Values come from plugins and are not to be trusted: one that is not of the field's type is left
+/// out.
 #[derive(Debug)]
 pub struct Values<'a> {
     store: &'a mut ValueStore,

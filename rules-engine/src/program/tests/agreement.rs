@@ -1,6 +1,7 @@
 //! Random rules and events: a program finds what the naive walk finds, with and without its index.
 
 use proptest::prelude::*;
+use proptest::{collection, sample};
 
 use super::*;
 use crate::condition::ast::Modifier;
@@ -89,56 +90,69 @@ fn any_constant(kind: FieldType) -> impl Strategy<Value = Constant> + Clone {
 
 fn any_comparison() -> impl Strategy<Value = Comparison> {
     any_left().prop_flat_map(|left| {
-        let kind = naive::kind(&left);
-        let constants = proptest::collection::vec(any_constant(kind), 0..4);
-        let set = (prop_oneof![Just(Operator::In), Just(Operator::Intersects)], constants.clone())
-            .prop_map(|(operator, constants)| Test::Set { operator, constants });
-        let same_values = prop_oneof![Just(Operator::In), Just(Operator::Intersects)]
-            .prop_map({
-                let right = left.clone();
-                move |operator| Test::Expression { operator, right: right.clone() }
-            });
-        let test = if left.is_list() {
-            prop_oneof![Just(Test::Exists), set, same_values].boxed()
-        } else {
-            let equal = any::<bool>().prop_map(|doubled| Operator::Equal { doubled });
-            let operator = match kind {
-                FieldType::String => prop_oneof![
-                    4 => equal,
-                    1 => Just(Operator::NotEqual),
-                    1 => Just(Operator::Less),
-                    1 => Just(Operator::Contains),
-                    1 => Just(Operator::StartsWith),
-                ]
-                .boxed(),
-                FieldType::Uint64 => {
-                    prop_oneof![4 => equal, 1 => Just(Operator::NotEqual), 1 => Just(Operator::Less)]
-                        .boxed()
-                }
-                _ => prop_oneof![4 => equal, 1 => Just(Operator::NotEqual)].boxed(),
-            };
-            let modifier =
-                prop_oneof![Just(Modifier::OneOf), Just(Modifier::AnyOf), Just(Modifier::AllOf)];
-            let constant = (operator.clone(), any_constant(kind))
-                .prop_map(|(operator, constant)| Test::Constant { operator, constant });
-            let modified = (operator, modifier, constants)
-                .prop_filter("ordering takes no modifier", |(operator, ..)| *operator != Operator::Less)
-                .prop_map(|(operator, modifier, constants)| Test::Modified {
-                    operator,
-                    modifier,
-                    constants,
-                });
-            prop_oneof![1 => Just(Test::Exists), 4 => constant, 1 => modified, 3 => set, 1 => same_values].boxed()
-        };
+        let test = if left.is_list() { any_list_test(&left) } else { any_single_test(&left) };
         test.prop_map(move |test| Comparison { left: left.clone(), test })
     })
+}
+
+fn any_list_test(left: &Expression) -> BoxedStrategy<Test> {
+    prop_oneof![Just(Test::Exists), any_set(left), any_set_of_values(left)].boxed()
+}
+
+/// Equality mostly: that is what the index looks at.
+fn any_single_test(left: &Expression) -> BoxedStrategy<Test> {
+    let constant = any_constant(naive::kind(left));
+    let modifier = prop_oneof![Just(Modifier::OneOf), Just(Modifier::AnyOf), Just(Modifier::AllOf)];
+    let modified = (any_operator(left), modifier, collection::vec(constant.clone(), 0..4));
+    let modified = modified.prop_map(|(operator, modifier, constants)| Test::Modified {
+        operator,
+        modifier,
+        constants,
+    });
+    let constant = (any_operator(left), constant)
+        .prop_map(|(operator, constant)| Test::Constant { operator, constant });
+    prop_oneof![
+        1 => Just(Test::Exists),
+        4 => constant,
+        1 => modified,
+        3 => any_set(left),
+        1 => any_set_of_values(left),
+    ]
+    .boxed()
+}
+
+fn any_operator(left: &Expression) -> BoxedStrategy<Operator> {
+    let equal = any::<bool>().prop_map(|doubled| Operator::Equal { doubled });
+    let others = match naive::kind(left) {
+        FieldType::String => {
+            vec![Operator::NotEqual, Operator::Less, Operator::Contains, Operator::StartsWith]
+        }
+        FieldType::Uint64 => vec![Operator::NotEqual, Operator::Less],
+        _ => vec![Operator::NotEqual],
+    };
+    prop_oneof![equal, sample::select(others)].boxed()
+}
+
+fn any_set(left: &Expression) -> impl Strategy<Value = Test> + use<> {
+    (any_set_operator(), collection::vec(any_constant(naive::kind(left)), 0..4))
+        .prop_map(|(operator, constants)| Test::Set { operator, constants })
+}
+
+/// The left side against itself: all that is sure to have its type.
+fn any_set_of_values(left: &Expression) -> impl Strategy<Value = Test> + use<> {
+    let right = left.clone();
+    any_set_operator().prop_map(move |operator| Test::Expression { operator, right: right.clone() })
+}
+
+fn any_set_operator() -> impl Strategy<Value = Operator> {
+    prop_oneof![Just(Operator::In), Just(Operator::Intersects)]
 }
 
 fn any_condition() -> impl Strategy<Value = TypedAst> {
     any_comparison().prop_map(TypedAst::Check).prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
-            3 => proptest::collection::vec(inner.clone(), 1..4).prop_map(TypedAst::And),
-            2 => proptest::collection::vec(inner.clone(), 1..4).prop_map(TypedAst::Or),
+            3 => collection::vec(inner.clone(), 1..4).prop_map(TypedAst::And),
+            2 => collection::vec(inner.clone(), 1..4).prop_map(TypedAst::Or),
             1 => inner.prop_map(|inner| TypedAst::Not(Box::new(inner))),
         ]
     })
@@ -149,7 +163,7 @@ fn any_event() -> impl Strategy<Value = Fields> {
         .iter()
         .map(|(name, kind, is_list)| {
             let most = if *is_list { 3 } else { 1 };
-            proptest::collection::vec(any_value(*kind), 0..=most)
+            collection::vec(any_value(*kind), 0..=most)
                 .prop_map(|values| ((*name).to_owned(), values))
         })
         .collect();
@@ -172,17 +186,19 @@ fn compile(conditions: &[TypedAst], matching: RuleMatching) -> Program {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
+    // `PROPTEST_CASES` asks for more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
 
     #[test]
     fn a_program_finds_what_the_naive_walk_finds(
-        conditions in proptest::collection::vec(any_condition(), 1..16),
-        events in proptest::collection::vec(any_event(), 1..6),
+        conditions in collection::vec(any_condition(), 1..16),
+        events in collection::vec(any_event(), 1..6),
     ) {
         let all = compile(&conditions, RuleMatching::All);
         let first = compile(&conditions, RuleMatching::First);
         let mut without_index = compile(&conditions, RuleMatching::All);
-        let demand_nothing = (0..conditions.len()).map(|rule| (RuleId(rule as u32), Requirement::default()));
+        let rules = (0..conditions.len() as u32).map(RuleId);
+        let demand_nothing = rules.map(|rule| (rule, Requirement::default()));
         without_index.index = Index::build(demand_nothing.collect());
 
         // One evaluator for all programs: what it keeps of one must not show in another.
@@ -192,8 +208,8 @@ proptest! {
             detections.iter().map(|detection| detection.rule.position).collect()
         };
         for event in &events {
-            let expected: Vec<_> =
-                (0..conditions.len()).filter(|rule| naive::holds(&conditions[*rule], event)).collect();
+            let matches = |rule: &usize| naive::holds(&conditions[*rule], event);
+            let expected: Vec<_> = (0..conditions.len()).filter(matches).collect();
             prop_assert_eq!(&found(&all, event), &expected);
             prop_assert_eq!(&found(&first, event), &expected[..expected.len().min(1)]);
             prop_assert_eq!(&found(&without_index, event), &expected);
