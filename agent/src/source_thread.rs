@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
 use plugin_host::{EventStream, NoBatch, Plugin};
-use rules_engine::{Evaluator, EventInfo};
+use rules_engine::{Detection, Evaluator, EventInfo};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::AlertFormat;
@@ -130,22 +130,27 @@ impl SourceThread {
                 evaluator.evaluate(&program.program, &info, &mut extraction, &mut detections);
             }
             counters.events.inc_by(batch.len() as u64);
-            self.statistics.record(&detections);
             // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
             // disk first. Full outputs make us wait, and the sender hears 429.
-            detections
-                .drain(..)
-                .try_for_each(|detection| {
-                    self.metrics.rule_matched(&detection.rule);
-                    self.alerts.push(self.format.alert(&detection, utc_offset_s))
-                })
-                .and_then(|()| self.alerts.commit())
-                .map_err(|source| SourceError::Outputs {
-                    event_source: event_source.clone(),
-                    source,
-                })?;
+            if let Err(source) = self.deliver(&mut detections, utc_offset_s) {
+                return Err(SourceError::Outputs { event_source, source });
+            }
         }
         Ok(())
+    }
+
+    /// Sends the alerts of one batch, and waits until every output has them.
+    fn deliver(
+        &mut self,
+        detections: &mut Vec<Detection>,
+        utc_offset_s: i32,
+    ) -> Result<(), OutputClosed> {
+        self.statistics.record(detections);
+        for detection in detections.drain(..) {
+            self.metrics.rule_matched(&detection.rule);
+            self.alerts.push(self.format.alert(&detection, utc_offset_s))?;
+        }
+        self.alerts.commit()
     }
 }
 

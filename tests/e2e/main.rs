@@ -6,6 +6,7 @@ mod agent;
 mod commands;
 mod files;
 mod http;
+mod outputs;
 mod reload;
 mod sources;
 mod startup;

@@ -54,10 +54,10 @@ impl HttpOutput {
             let tls = match &config.certificate_authority {
                 _ if config.insecure => tls,
                 CertificateAuthority::File(path) => {
-                    tls.root_certs(roots(certificates(path)?, path)?)
+                    tls.root_certs(roots(&certificates(path)?, path)?)
                 }
                 CertificateAuthority::Directory(path) => {
-                    tls.root_certs(roots(certificates_below(path)?, path)?)
+                    tls.root_certs(roots(&certificates_below(path)?, path)?)
                 }
             };
             let identity = config.client_identity.as_ref();
@@ -94,14 +94,11 @@ impl HttpOutput {
     }
 }
 
-fn roots(
-    certificates: Vec<Certificate<'static>>,
-    path: &Path,
-) -> Result<RootCerts, HttpOutputError> {
+fn roots(certificates: &[Certificate<'static>], path: &Path) -> Result<RootCerts, HttpOutputError> {
     if certificates.is_empty() {
         return Err(HttpOutputError::NoCertificate { path: path.to_owned() });
     }
-    Ok(RootCerts::new_with_certs(&certificates))
+    Ok(RootCerts::new_with_certs(certificates))
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, HttpOutputError> {
