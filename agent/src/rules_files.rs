@@ -133,6 +133,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         fs::create_dir_all(path.join("rules.d/sub")).unwrap();
+        fs::create_dir(path.join("x.yaml.d")).unwrap();
+        fs::write(path.join("x.yaml.d/a.yaml.yaml"), "").unwrap();
+        fs::write(path.join("x.yaml.d/b.yaml.txt"), "").unwrap();
         for name in ["a.yaml", "b.txt", "rules.d/2.yaml", "rules.d/10.yml", "rules.d/3.txt"] {
             fs::write(path.join(name), name).unwrap();
         }
@@ -162,6 +165,13 @@ mod tests {
         check(&["nope.yaml", "a.yaml", "b.txt"], &[], Ok(&["a.yaml"]));
         check(&["nope.yaml", "b.txt"], &[], Err("You must specify at least one rules file"));
         check(&[], &[], Err("You must specify at least one rules file"));
+    }
+
+    #[test]
+    fn the_extension_is_what_follows_the_last_dot() {
+        let only = &["x.yaml.d/a.yaml.yaml"];
+        check(&["x.yaml.d/a.yaml.yaml", "x.yaml.d/b.yaml.txt"], &[], Ok(only));
+        check(&["x.yaml.d"], &[], Ok(only));
     }
 
     #[test]

@@ -26,7 +26,9 @@ fn an_edited_file_is_noticed() {
     setup.write("rules.yaml", &rule("Edited"));
     agent.wait_for_log("Rules reloaded");
     check(&setup, &mut agent, "bob", "Edited");
-    agent.stop();
+    let finished = agent.stop();
+    assert_eq!(finished.stdout.matches("Events detected: 2").count(), 1, "{finished:?}");
+    assert_eq!(finished.stderr.matches("Opening 'k8s_audit'").count(), 1, "{finished:?}");
 }
 
 #[test]
