@@ -4,6 +4,7 @@ mod agreement;
 mod naive;
 mod outline;
 mod outputs;
+mod truth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,10 @@ enum OwnedValue {
     Address(Vec<u8>),
 }
 
+fn text(text: &str) -> OwnedValue {
+    OwnedValue::String(text.as_bytes().to_vec())
+}
+
 /// The fields of one event by name; `[…]` belongs to the name. A missing one is not there.
 type Fields = BTreeMap<String, Vec<OwnedValue>>;
 
@@ -35,7 +40,7 @@ type Fields = BTreeMap<String, Vec<OwnedValue>>;
 const WITH_ARGUMENT: &str = "t.key";
 
 /// Name, type, and whether it is a list.
-const FIELDS: [(&str, FieldType, bool); 13] = [
+const FIELDS: &[(&str, FieldType, bool)] = &[
     ("t.a", FieldType::String, false),
     ("t.b", FieldType::String, false),
     ("t.c", FieldType::String, false),
@@ -49,6 +54,24 @@ const FIELDS: [(&str, FieldType, bool); 13] = [
     ("t.a.sub", FieldType::String, false),
     ("t.rel", FieldType::RelTime, false),
     (WITH_ARGUMENT, FieldType::String, false),
+    // Fields of the event that stock Falco's answers are about.
+    ("t.str", FieldType::String, false),
+    ("t.up", FieldType::String, false),
+    ("t.empty", FieldType::String, false),
+    ("t.miss", FieldType::String, false),
+    ("t.path", FieldType::String, false),
+    ("t.numstr", FieldType::String, false),
+    ("t.bad", FieldType::String, false),
+    ("t.b64", FieldType::String, false),
+    ("t.b64bad", FieldType::String, false),
+    ("t.u", FieldType::Uint64, false),
+    ("t.big", FieldType::Uint64, false),
+    ("t.f", FieldType::Bool, false),
+    ("t.ip4", FieldType::IpAddr, false),
+    ("t.net4", FieldType::IpNet, false),
+    ("t.ldup", FieldType::String, true),
+    ("t.lzero", FieldType::String, true),
+    ("t.argv", FieldType::String, true),
 ];
 
 fn catalogue() -> FieldCatalogue {
@@ -77,7 +100,7 @@ fn catalogue() -> FieldCatalogue {
         classes: vec![
             generic_class(),
             class("static", Provider::Static, &[("static.site", FieldType::String, false)]),
-            class("t", Provider::Plugin(7), &FIELDS),
+            class("t", Provider::Plugin(7), FIELDS),
         ],
         static_values: vec!["x".to_owned()],
     }

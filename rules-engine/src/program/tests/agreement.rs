@@ -11,6 +11,10 @@ use crate::program::RuleId;
 use crate::program::index::Index;
 use crate::program::requirement::Requirement;
 
+/// Conditions compare the first ones of [`FIELDS`], but for the network.
+const COMPARED: usize = 9;
+const NETWORK: usize = 6;
+
 fn field(index: usize) -> Expression {
     let (name, kind, is_list) = FIELDS[index];
     Expression::Field(FieldRef {
@@ -42,7 +46,7 @@ fn transformed(
 fn any_left() -> impl Strategy<Value = Expression> {
     let text = FieldType::String;
     prop_oneof![
-        8 => prop_oneof![0..6usize, 7..9usize].prop_map(field),
+        8 => prop_oneof![0..NETWORK, NETWORK + 1..COMPARED].prop_map(field),
         1 => (0..3usize).prop_map(move |index| {
             transformed(Transformer::ToUpper, vec![field(index)], text, false)
         }),
@@ -159,7 +163,7 @@ fn any_condition() -> impl Strategy<Value = TypedAst> {
 }
 
 fn any_event() -> impl Strategy<Value = Fields> {
-    let fields: Vec<_> = FIELDS
+    let fields: Vec<_> = FIELDS[..COMPARED]
         .iter()
         .map(|(name, kind, is_list)| {
             let most = if *is_list { 3 } else { 1 };

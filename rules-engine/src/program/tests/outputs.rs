@@ -5,10 +5,6 @@ use crate::condition;
 use crate::load::RuleMatching;
 use crate::output::ExtraValue;
 
-fn text(text: &str) -> OwnedValue {
-    OwnedValue::String(text.as_bytes().to_vec())
-}
-
 fn event() -> Fields {
     let fields = [
         ("t.a", vec![text("Hello World")]),
