@@ -79,7 +79,7 @@ impl AlertFormat {
         let line = if self.json {
             let mut fields: BTreeMap<&str, &OutputValue> =
                 detection.fields.iter().map(|(name, value)| (&**name, value)).collect();
-            let event_time = OutputValue::Number(time);
+            let event_time = OutputValue::Time(time.cast_signed());
             let key = if self.iso_8601 { "evt.time.iso8601" } else { "evt.time" };
             fields.entry(key).or_insert(&event_time);
             json_line(&JsonAlert {

@@ -43,8 +43,10 @@ pub enum OutputValue {
     Missing,
     /// Text; invalid UTF-8 is replaced.
     Text(String),
-    /// A number; times are integer nanoseconds.
+    /// A number.
     Number(u64),
+    /// Nanoseconds. Stock writes times as signed: those after the year 2262 are negative.
+    Time(i64),
     /// A truth value.
     Bool(bool),
     /// All values of a list field.
@@ -57,6 +59,7 @@ impl Serialize for OutputValue {
             OutputValue::Missing => serializer.serialize_none(),
             OutputValue::Text(text) => serializer.serialize_str(text),
             OutputValue::Number(number) => serializer.serialize_u64(*number),
+            OutputValue::Time(time) => serializer.serialize_i64(*time),
             OutputValue::Bool(truth) => serializer.serialize_bool(*truth),
             OutputValue::List(values) => {
                 let mut list = serializer.serialize_seq(Some(values.len()))?;

@@ -17,6 +17,7 @@ mod compile;
 mod evaluate;
 mod expression;
 mod index;
+mod json_text;
 mod predicate;
 mod render;
 mod requirement;

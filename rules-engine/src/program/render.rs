@@ -10,7 +10,7 @@ use crate::field::{FieldType, Value};
 use crate::output::{ExtraValue, OutputTemplate, Piece, write_value};
 use crate::program::evaluate::Evaluation;
 use crate::program::expression::{CompiledExpression, Expressions, Origin};
-use crate::program::{CompiledRule, ExpressionId};
+use crate::program::{CompiledRule, ExpressionId, json_text};
 
 /// Longer texts of lists are cut.
 ///
@@ -172,7 +172,7 @@ impl Evaluation<'_> {
         if let Origin::Generic(field) = &expression.origin
             && field.is_time_text()
         {
-            return OutputValue::Number(self.event.timestamp_ns);
+            return OutputValue::Time(self.event.timestamp_ns.cast_signed());
         }
         let mut values = self.state.store.get(range).map(|value| json_value(expression, value));
         match expression.is_list {
@@ -184,8 +184,11 @@ impl Evaluation<'_> {
 
 fn json_value(expression: &CompiledExpression, value: Value<'_>) -> OutputValue {
     match value {
-        Value::String(text) => OutputValue::Text(String::from_utf8_lossy(text).into_owned()),
-        Value::Number(number) => OutputValue::Number(number),
+        Value::String(text) => OutputValue::Text(json_text::decode(text)),
+        Value::Number(number) => match expression.kind {
+            FieldType::AbsTime | FieldType::RelTime => OutputValue::Time(number.cast_signed()),
+            _ => OutputValue::Number(number),
+        },
         Value::Bool(truth) => OutputValue::Bool(truth),
         Value::Address(_) => {
             let mut text = Vec::new();
