@@ -43,9 +43,9 @@ pub enum OutputValue {
     Missing,
     /// Text; invalid UTF-8 is replaced.
     Text(String),
-    /// A number.
+    /// A number, or a time of a plugin.
     Number(u64),
-    /// Nanoseconds. Stock writes times as signed: those after the year 2262 are negative.
+    /// A time of `evt.*`. Stock writes them as signed: nanoseconds after the year 2262 are negative.
     Time(i64),
     /// A truth value.
     Bool(bool),

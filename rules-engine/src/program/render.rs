@@ -185,8 +185,10 @@ impl Evaluation<'_> {
 fn json_value(expression: &CompiledExpression, value: Value<'_>) -> OutputValue {
     match value {
         Value::String(text) => OutputValue::Text(json_text::decode(text)),
-        Value::Number(number) => match expression.kind {
-            FieldType::AbsTime | FieldType::RelTime => OutputValue::Time(number.cast_signed()),
+        Value::Number(number) => match (&expression.origin, expression.kind) {
+            (Origin::Generic(_), FieldType::AbsTime | FieldType::RelTime) => {
+                OutputValue::Time(number.cast_signed())
+            }
             _ => OutputValue::Number(number),
         },
         Value::Bool(truth) => OutputValue::Bool(truth),
