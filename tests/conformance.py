@@ -7,6 +7,7 @@ FOLDER holds `run.py` and its data. Every difference must stand in `tests/compat
 still differ, so that the list stays true. Ends with 1 otherwise.
 """
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -38,7 +39,7 @@ def known():
 
 def main():
     folder, *options = sys.argv[1:]
-    release = ROOT / "target" / "release"
+    release = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     with tempfile.TemporaryDirectory() as work:
         found = pathlib.Path(work) / "differences"
         command = [sys.executable, f"{folder}/run.py", str(release / "shikra"), str(release), "--all-diffs", str(found), *options]

@@ -191,15 +191,15 @@ fn request_object(event: Value<'_>) -> Option<Value<'_>> {
     event.get(b"requestObject").filter(|&object| !is_patch(object))
 }
 
-/// Goes through the members of `path`, and on the way into every element of an array, or the one at `index` of the
-/// outermost. An array at the end is not gone into.
+/// Goes through the members of `path`, and on the way into every element of an array, or into the one at `index`. An
+/// array at the end is not gone into.
 ///
 /// `None` if the path breaks off outside of any array.
 fn walk<'d>(from: Value<'d>, path: &[&str], index: Option<u64>) -> Option<Vec<Value<'d>>> {
     let mut value = from;
     for (step, member) in path.iter().enumerate() {
         if is_array(value) {
-            let walk_rest = |element| walk(element, &path[step..], None);
+            let walk_rest = |element| walk(element, &path[step..], index);
             return match index {
                 Some(_) => walk_rest(pick(value, index).pop()?),
                 None => Some(value.elements().filter_map(walk_rest).flatten().collect()),
