@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::agent::{Agent, CONFIGMAP_RULE, Setup, configmap_event_by};
 use crate::http;
@@ -119,4 +121,35 @@ fn a_changed_configuration_is_not_passed_over_in_silence() {
     agent.wait_for_log("The configuration has changed");
     agent.wait_for_log("SIGHUP received, restarting...");
     agent.stop();
+}
+
+#[test]
+fn no_event_is_lost_or_alerted_twice_over_reloads() {
+    const RELOADS: usize = 5;
+    let setup = Setup::new();
+    let mut agent = setup.start(&[]);
+    check(&setup, &mut agent, "ann", "ConfigMap seen");
+    let (port, stop) = (setup.webhook_port, Arc::new(AtomicBool::new(false)));
+    let is_stopped = Arc::clone(&stop);
+    let poster = std::thread::spawn(move || {
+        let mut posted = 0;
+        while !is_stopped.load(Ordering::Relaxed) {
+            let event = configmap_event_by(&format!("user-{posted}"));
+            assert_eq!(http::post(port, &event).status, 200);
+            posted += 1;
+        }
+        posted
+    });
+    for number in 0..RELOADS {
+        setup.write("rules.yaml", &rule(&format!("Version {number}")));
+        agent.wait_for_log("Rules reloaded");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let posted = poster.join().unwrap();
+    let finished = agent.stop();
+    let alerts: Vec<_> = finished.stdout.lines().filter(|l| l.contains("(user=user-")).collect();
+    assert_eq!(alerts.len(), posted);
+    for (number, alert) in alerts.iter().enumerate() {
+        assert!(alert.contains(&format!("(user=user-{number} ")), "{number}: {alert}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -28,6 +28,7 @@ use crate::webserver::Webserver;
 
 /// How long sources get to finish their batch at the end, and then outputs to write what they have.
 const GRACE: Duration = Duration::from_secs(5);
+const GIVE_UP_PRINTING: Duration = Duration::from_secs(1);
 
 /// What a run starts from.
 pub(super) struct Start<'a> {
@@ -282,9 +283,18 @@ impl Running {
         if let Some(reloader) = self.reloader {
             reloader.stop();
         }
-        if let Err(error) = commands::print(&self.statistics.summary()) {
-            tracing::error!("{}", with_causes(&error));
-        }
+        print_summary(self.statistics.summary());
+    }
+}
+
+/// Prints the closing summary, unless standard output is a pipe that nobody reads: then writing to it never returns.
+fn print_summary(summary: String) {
+    let (done, wait) = sync_channel(1);
+    std::thread::spawn(move || done.send(commands::print(&summary)).ok());
+    match wait.recv_timeout(GIVE_UP_PRINTING) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("{}", with_causes(&error)),
+        Err(_) => tracing::error!("nobody reads standard output, no summary is printed"),
     }
 }
 
