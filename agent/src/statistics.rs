@@ -9,8 +9,8 @@ use rules_engine::{Detection, Priority};
 /// Counts of detections over all sources.
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
-    /// By position in the rules files, then by name: a reload may put another rule at a position.
-    rules: Mutex<BTreeMap<(usize, String), (Priority, u64)>>,
+    /// By position in the rules files, name and priority: a reload may change what stands at a position.
+    rules: Mutex<BTreeMap<(usize, String, Priority), u64>>,
 }
 
 impl Statistics {
@@ -21,7 +21,7 @@ impl Statistics {
         }
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         for Detection { rule, .. } in detections {
-            rules.entry((rule.position, rule.name.clone())).or_insert((rule.priority, 0)).1 += 1;
+            *rules.entry((rule.position, rule.name.clone(), rule.priority)).or_default() += 1;
         }
     }
 
@@ -31,9 +31,13 @@ impl Statistics {
     pub(crate) fn summary(&self) -> String {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let count = |wanted: Priority| -> u64 {
-            rules.values().filter(|(priority, _)| *priority == wanted).map(|(_, count)| count).sum()
+            rules
+                .iter()
+                .filter(|((_, _, priority), _)| *priority == wanted)
+                .map(|(_, count)| count)
+                .sum()
         };
-        let total: u64 = rules.values().map(|(_, count)| count).sum();
+        let total: u64 = rules.values().sum();
         let mut text = format!("Events detected: {total}\nRule counts by severity:\n");
         for priority in Priority::ALL.into_iter().filter(|priority| count(*priority) > 0) {
             let name = match priority {
@@ -43,7 +47,11 @@ impl Statistics {
             writeln!(text, "   {name}: {}", count(priority)).expect("writing to a string");
         }
         text.push_str("Triggered rules by rule name:\n");
-        for ((_, name), (_, count)) in rules.iter() {
+        let mut by_name = BTreeMap::new();
+        for ((position, name, _), count) in rules.iter() {
+            *by_name.entry((position, name)).or_insert(0) += count;
+        }
+        for ((_, name), count) in by_name {
             writeln!(text, "   {name}: {count}").expect("writing to a string");
         }
         text
@@ -76,11 +84,13 @@ mod tests {
             detection(1, "Other rule", Priority::Informational),
             detection(0, "Some rule", Priority::Warning),
             detection(0, "Some rule", Priority::Warning),
+            // A reload has changed it.
+            detection(0, "Some rule", Priority::Error),
         ]);
         assert_eq!(
             statistics.summary(),
-            "Events detected: 3\nRule counts by severity:\n   WARNING: 2\n   INFO: 1\n\
-             Triggered rules by rule name:\n   Some rule: 2\n   Other rule: 1\n"
+            "Events detected: 4\nRule counts by severity:\n   ERROR: 1\n   WARNING: 2\n   INFO: 1\n\
+             Triggered rules by rule name:\n   Some rule: 3\n   Other rule: 1\n"
         );
     }
 
