@@ -11,6 +11,7 @@ mod logging;
 mod metrics;
 mod outputs;
 mod plugins;
+mod readiness;
 mod reload;
 mod rules;
 mod rules_files;

@@ -1,4 +1,4 @@
-//! The agent's own webserver: `/healthz`, `/versions`, `/metrics`. It shares nothing with a plugin's webhook.
+//! The agent's own webserver: `/healthz`, `/readyz`, `/versions`, `/metrics`. It shares nothing with a plugin's webhook.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use axum_server::Handle;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::WebserverConfig;
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 
 /// Why the webserver could not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,7 @@ impl Webserver {
     pub(crate) fn start(
         config: &WebserverConfig,
         versions: String,
+        readiness: Arc<Readiness>,
         metrics: Option<Arc<Metrics>>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, WebserverError> {
@@ -60,7 +63,7 @@ impl Webserver {
                     })?)
                 }
             };
-        let service = router(config, versions, metrics).into_make_service();
+        let service = router(config, versions, readiness, metrics).into_make_service();
         let handle = Handle::new();
         let _guard = runtime.enter();
         let task = match tls {
@@ -87,12 +90,26 @@ impl Webserver {
     }
 }
 
-fn router(config: &WebserverConfig, versions: String, metrics: Option<Arc<Metrics>>) -> Router {
+fn router(
+    config: &WebserverConfig,
+    versions: String,
+    readiness: Arc<Readiness>,
+    metrics: Option<Arc<Metrics>>,
+) -> Router {
     const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
     const OPEN_METRICS: [(axum::http::HeaderName, &str); 1] =
         [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let router = Router::new()
         .route(&config.healthz_path, get(async || (JSON, r#"{"status": "ok"}"#)))
+        .route(
+            "/readyz",
+            get(async move || {
+                let (is_ready, report) = readiness.report();
+                let status =
+                    if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                (status, JSON, report)
+            }),
+        )
         .route("/versions", get(async move || (JSON, versions.clone())));
     match metrics {
         Some(metrics) => {

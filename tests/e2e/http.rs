@@ -17,6 +17,18 @@ pub(crate) fn get(port: u16, path: &str) -> Answer {
     request(port, &format!("GET {path} HTTP/1.1"), "")
 }
 
+/// Asks until the answer has the given status, at most until the deadline; returns the last answer.
+pub(crate) fn get_until(port: u16, path: &str, status: u16) -> Answer {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let answer = get(port, path);
+        if answer.status == status || Instant::now() > deadline {
+            return answer;
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Posts JSON to the webhook.
 pub(crate) fn post(port: u16, body: &str) -> Answer {
     request(port, "POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json", body)

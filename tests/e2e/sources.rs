@@ -95,6 +95,11 @@ fn a_failing_source_leaves_the_others() {
     assert!(log.contains("'misbehaving'") && log.contains("told to give up"), "{log}");
     http::post(setup.webhook_port, &configmap_event());
     agent.wait_for_alert("ConfigMap seen");
+    // Alive, but not well: only one of the two says so.
+    assert_eq!(http::get(setup.webserver_port, "/healthz").status, 200);
+    let readiness = http::get_until(setup.webserver_port, "/readyz", 503);
+    assert_eq!(readiness.status, 503, "{readiness:?}");
+    assert!(readiness.body.contains(r#""misbehaving":"failed""#), "{readiness:?}");
     agent.stop();
 }
 

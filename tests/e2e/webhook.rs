@@ -87,6 +87,9 @@ fn the_webserver_answers_on_its_own_port() {
     let port = setup.webserver_port;
     let body = r#"{"status": "ok"}"#.to_owned();
     assert_eq!(http::get(port, "/healthz"), Answer { status: 200, body });
+    let readiness = http::get_until(port, "/readyz", 200);
+    assert_eq!(readiness.status, 200, "{readiness:?}");
+    assert!(readiness.body.contains(r#""k8s_audit":"open""#), "{readiness:?}");
     let versions: Value = serde_json::from_str(&http::get(port, "/versions").body).unwrap();
     assert_eq!(versions["plugin_versions"]["k8saudit"], "0.18.0");
     assert_eq!(versions["plugin_api_version"], "3.12.0");

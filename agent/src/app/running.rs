@@ -19,6 +19,7 @@ use crate::logging::with_causes;
 use crate::metrics::Metrics;
 use crate::outputs::Outputs;
 use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
+use crate::readiness::{Readiness, SourceState};
 use crate::reload::{Programs, Reload, Reloader};
 use crate::rules::{LoadedRules, RulesLoader};
 use crate::shutdown::{self, Request};
@@ -26,9 +27,8 @@ use crate::source_thread::{RunningSource, SourceError, SourceThread};
 use crate::statistics::Statistics;
 use crate::webserver::Webserver;
 
-/// How long sources get to finish their batch at the end, and then outputs to write what they have.
+/// How long sources get to finish their batch at the end, outputs to write what they have, and the summary to be printed.
 const GRACE: Duration = Duration::from_secs(5);
-const GIVE_UP_PRINTING: Duration = Duration::from_secs(1);
 
 /// What a run starts from.
 pub(super) struct Start<'a> {
@@ -50,6 +50,7 @@ struct Running {
     reloader: Option<Reloader>,
     stop: CancellationToken,
     statistics: Arc<Statistics>,
+    readiness: Arc<Readiness>,
 }
 
 impl Start<'_> {
@@ -78,6 +79,7 @@ impl Start<'_> {
             reloader: None,
             stop: CancellationToken::new(),
             statistics: Arc::default(),
+            readiness: Arc::default(),
         };
         let result = self
             .open(states, enabled, &metrics, &sender, &mut running)
@@ -108,7 +110,11 @@ impl Start<'_> {
         requests: &SyncSender<Request>,
         running: &mut Running,
     ) -> Result<(), AppError> {
-        running.webserver = self.webserver(metrics, running.runtime.handle())?;
+        for event_source in enabled.iter().filter(|name| *name != SYSCALL) {
+            running.readiness.set(event_source, SourceState::Opening);
+        }
+        running.webserver =
+            self.webserver(&running.readiness, metrics, running.runtime.handle())?;
         let format = Arc::new(AlertFormat::new(
             &self.config.alerts,
             self.config.time_format_iso_8601,
@@ -155,6 +161,7 @@ impl Start<'_> {
                 AppError::Start { what: "the thread of an event source", source }
             })?;
             running.sources.push(Some(thread));
+            running.readiness.set(&source.name, SourceState::Open);
         }
         // Such as the pipe of `-r <(command)`, which is empty by now.
         let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
@@ -178,6 +185,7 @@ impl Start<'_> {
 
     fn webserver(
         &self,
+        readiness: &Arc<Readiness>,
         metrics: &Arc<Metrics>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Option<Webserver>, AppError> {
@@ -188,7 +196,8 @@ impl Start<'_> {
         let serves_metrics = config.serves_metrics && self.config.metrics.enabled;
         let metrics = serves_metrics.then(|| Arc::clone(metrics));
         let versions = commands::version::json(Some(&self.plugins)).to_string();
-        let webserver = Webserver::start(config, versions, metrics, runtime)?;
+        let webserver =
+            Webserver::start(config, versions, Arc::clone(readiness), metrics, runtime)?;
         tracing::info!(
             "Starting health webserver with threadiness {}, listening on {}{}",
             runtime.metrics().num_workers(),
@@ -239,12 +248,17 @@ impl Running {
         };
         let name = source.event_source().to_owned();
         let result = source.join();
-        match &result {
-            Ok(()) => tracing::debug!("Stopping capture for event source '{name}'"),
-            Err(error) => {
-                tracing::error!("An error occurred in an event source: {}", with_causes(error))
+        let state = match &result {
+            Ok(()) => {
+                tracing::debug!("Stopping capture for event source '{name}'");
+                SourceState::Ended
             }
-        }
+            Err(error) => {
+                tracing::error!("An error occurred in an event source: {}", with_causes(error));
+                SourceState::Failed
+            }
+        };
+        self.readiness.set(&name, state);
         result
     }
 
@@ -291,7 +305,7 @@ impl Running {
 fn print_summary(summary: String) {
     let (done, wait) = sync_channel(1);
     std::thread::spawn(move || done.send(commands::print(&summary)).ok());
-    match wait.recv_timeout(GIVE_UP_PRINTING) {
+    match wait.recv_timeout(GRACE) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!("{}", with_causes(&error)),
         Err(_) => tracing::error!("nobody reads standard output, no summary is printed"),
