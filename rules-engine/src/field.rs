@@ -295,6 +295,7 @@ pub(crate) mod tests {
         assert_eq!(text, expected);
     }
 
+    /// Case 21
     #[test]
     fn names_are_exact() {
         check("t.s", None, "t.s");
@@ -304,6 +305,7 @@ pub(crate) mod tests {
         check("T.S", None, "filter_check called with nonexistent field T.S");
     }
 
+    /// Case 17
     #[test]
     fn arguments_are_checked() {
         check("t.key", Some("a"), "t.key[a]");

@@ -79,6 +79,7 @@ fn matches_wildcard(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Case 140
     #[test]
     fn a_star_takes_the_first_occurrence_of_what_follows() {
         #[track_caller]

@@ -246,6 +246,7 @@ mod tests {
         );
     }
 
+    /// Case 64
     #[test]
     fn constants_that_look_like_something_else() {
         let misused = |what: &str, text: &str| {

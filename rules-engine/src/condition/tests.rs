@@ -1,4 +1,7 @@
 //! Parsing and printing. What conditions mean is tested in `check` and `operator`.
+//!
+//! Case numbers, here and in the other tests of the engine, are those of the conformance cases of the rules
+//! language, 1 to 144.
 
 use proptest::prelude::*;
 use regex::Regex;
@@ -36,6 +39,7 @@ const STOCK_OPERATORS: &str = "'exists', '<=', '<', '>=', '>', '==', '=', '!=', 
     'contains', 'icontains', 'bcontains', 'startswith', 'bstartswith', 'endswith', 'regex', \
     'intersects', 'in', 'pmatch'";
 
+/// Cases 40 and 41
 #[test]
 fn and_binds_tighter_than_or_and_not_tightest() {
     check("a.a=1 or a.b=2 and a.c=3", "(a.a = 1 or (a.b = 2 and a.c = 3))");
@@ -46,6 +50,7 @@ fn and_binds_tighter_than_or_and_not_tightest() {
     check(" \t\r\n\x08( ( a.a exists ) ) \n", "a.a exists");
 }
 
+/// Cases 1 to 3
 #[test]
 fn keywords_need_blanks_or_parentheses_only_behind_them() {
     check("t.t=true and(t.u=42)", "(t.t = true and t.u = 42)");
@@ -62,6 +67,7 @@ fn keywords_need_blanks_or_parentheses_only_behind_them() {
     check_error("t.t=true or", 11, "expected blank or '(' after 'or'");
 }
 
+/// Cases 5 and 6
 #[test]
 fn an_identifier_alone_is_a_macro_even_if_it_is_a_keyword() {
     check("not_mine and order", "(not_mine and order)");
@@ -71,6 +77,7 @@ fn an_identifier_alone_is_a_macro_even_if_it_is_a_keyword() {
     check_error("k. = x", 1, "unexpected token after 'k', expecting 'or', 'and'");
 }
 
+/// Case 4
 #[test]
 fn what_is_left_over_is_unexpected() {
     check_error("t.t=true AND t.f=true", 9, "unexpected token after 'true', expecting 'or', 'and'");
@@ -119,6 +126,7 @@ fn right_of_a_string_operator_a_word_is_a_constant() {
     check_error("t.s = val (t.s)", 10, "unexpected token after 'val', expecting 'or', 'and'");
 }
 
+/// Cases 7 and 8
 #[test]
 fn a_modifier_needs_blanks_and_a_list() {
     check("t.s = oneof (a, b)", "t.s = oneof (a, b)");
@@ -140,6 +148,7 @@ fn a_modifier_needs_blanks_and_a_list() {
     check_error("t.s in oneof (a)", 13, "unexpected token after 'oneof', expecting 'or', 'and'");
 }
 
+/// Cases 9 and 10
 #[test]
 fn lists_hold_constants_only() {
     check("t.s in (a, 'b c',\"d\")", "t.s in (a, \"b c\", d)");
@@ -162,6 +171,7 @@ fn lists_hold_constants_only() {
     check_error("t.s in ((a, b))", 8, "expected a ')' token");
 }
 
+/// Cases 11 and 12
 #[test]
 fn right_of_a_number_operator_only_numbers_stand() {
     for number in ["42", "-1", "+42", "5.5", "5.", "0x1F", "1.5e+3", "1e-5"] {
@@ -178,6 +188,7 @@ fn right_of_a_number_operator_only_numbers_stand() {
     check_error("t.u > 0xg", 7, "unexpected token after '0', expecting 'or', 'and'");
 }
 
+/// Cases 13, 14 and 62
 #[test]
 fn strings_decode_their_escapes() {
     check(r#"t.s = "a\"b""#, r#"t.s = "a\"b""#);
@@ -206,6 +217,7 @@ fn strings_decode_their_escapes() {
     );
 }
 
+/// Cases 16 and 17
 #[test]
 fn a_field_argument_is_quoted_or_bare() {
     check("t.key[\"a\"] = x", "t.key[a] = x");
@@ -223,6 +235,7 @@ fn a_field_argument_is_quoted_or_bare() {
     check_error("x.y[a[0]] exists", 5, "expected a ']' token");
 }
 
+/// Case 19
 #[test]
 fn transformers_nest_and_take_constants() {
     check("tolower( t.s ) = x", "tolower(t.s) = x");
@@ -254,6 +267,7 @@ fn transformers_nest_and_take_constants() {
     );
 }
 
+/// Case 18
 #[test]
 fn nesting_is_bounded_and_width_is_not() {
     let nested = |open: &str, close: &str, count: usize| {

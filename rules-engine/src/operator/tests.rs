@@ -48,6 +48,7 @@ const V4: [u8; 4] = [192, 168, 1, 77];
 /// 2001:db8::1
 const V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
+/// Cases 38 and 50
 #[test]
 fn strings_compare_by_bytes() {
     text("get", "= get", true);
@@ -69,6 +70,7 @@ fn strings_compare_by_bytes() {
     text("", "in ()", false);
 }
 
+/// Case 39
 #[test]
 fn parts_of_strings() {
     text("Hello World", "contains 'lo W'", true);
@@ -89,6 +91,7 @@ fn parts_of_strings() {
     text("Hello", "endswith Hello!", false);
 }
 
+/// Case 51
 #[test]
 fn numbers_compare_unsigned() {
     number(42, "= 042", true);
@@ -116,6 +119,7 @@ fn booleans_are_equal_or_not() {
     }
 }
 
+/// Case 60
 #[test]
 fn addresses_are_equal_within_a_family() {
     address("ip", &V4, "= 192.168.1.77", true);
@@ -129,6 +133,7 @@ fn addresses_are_equal_within_a_family() {
     address("ip", b"123", "!= ::1", true);
 }
 
+/// Cases 60 and 61
 #[test]
 fn networks_contain_addresses() {
     address("net", &V4, "= 192.168.1.99/24", true);
@@ -147,6 +152,7 @@ fn networks_contain_addresses() {
     address("net", &V4, "in (10.0.0.0/8)", false);
 }
 
+/// Cases 39 and 42 to 44
 #[test]
 fn globs_cross_slashes() {
     text("/var//log/app/x.log", "glob /var/*", true);
@@ -195,6 +201,7 @@ fn a_glob_with_many_stars_does_not_blow_up() {
     text(&value, &format!("glob {}b", "a*".repeat(100)), false);
 }
 
+/// Cases 39, 48 and 49
 #[test]
 fn paths_match_piece_by_piece() {
     let path = "/var//log/app/x.log";
@@ -214,6 +221,7 @@ fn paths_match_piece_by_piece() {
     text("/ab/y", "pmatch (/ab/x, /a*/y)", true);
 }
 
+/// Cases 39 and 45 to 47
 #[test]
 fn patterns_fit_the_whole_value() {
     text("Hello World", "regex Hello", false);
@@ -253,6 +261,7 @@ fn refuse(pattern: &str, expected: &str) {
     assert_eq!(Regex::new(pattern.as_bytes()).unwrap_err().to_string(), expected);
 }
 
+/// Case 34
 #[test]
 fn patterns_are_posix() {
     refuse(r"\d+", r"invalid escape sequence: \d");

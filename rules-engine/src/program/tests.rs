@@ -54,6 +54,8 @@ const FIELDS: &[(&str, FieldType, bool)] = &[
     ("t.a.sub", FieldType::String, false),
     ("t.rel", FieldType::RelTime, false),
     (WITH_ARGUMENT, FieldType::String, false),
+    ("t.lb", FieldType::Bool, true),
+    ("t.lip", FieldType::IpAddr, true),
     // Fields of the event that stock Falco's answers are about.
     ("t.str", FieldType::String, false),
     ("t.up", FieldType::String, false),
@@ -62,6 +64,8 @@ const FIELDS: &[(&str, FieldType, bool)] = &[
     ("t.path", FieldType::String, false),
     ("t.numstr", FieldType::String, false),
     ("t.bad", FieldType::String, false),
+    ("t.ctl", FieldType::String, false),
+    ("t.quote", FieldType::String, false),
     ("t.b64", FieldType::String, false),
     ("t.b64bad", FieldType::String, false),
     ("t.u", FieldType::Uint64, false),

@@ -117,6 +117,7 @@ pub(crate) fn check_requirements(
 mod tests {
     use super::*;
 
+    /// Case 106
     #[test]
     fn the_first_loaded_alternative_decides() {
         #[track_caller]

@@ -28,6 +28,7 @@ fn check_exception(condition: &str, exception: &str, expected: &str) {
 
 const A_B: &str = "- {list: l, items: [a, b]}";
 
+/// Cases 76 to 79 and 86
 #[test]
 fn lists_are_spliced_in_where_their_names_are_words() {
     check(A_B, "t.str in (l)", "t.str in (a, b)");
@@ -40,6 +41,7 @@ fn lists_are_spliced_in_where_their_names_are_words() {
     check("- {list: and, items: [or]}", "t.str=x and t.str=y", "(t.str = x or t.str = y)");
 }
 
+/// Cases 80 and 85
 #[test]
 fn empty_lists_take_a_comma_with_them() {
     let empty = "- {list: e, items: []}";
@@ -47,8 +49,10 @@ fn empty_lists_take_a_comma_with_them() {
     check(empty, "t.str in (e, a)", "t.str in (a)");
     check(empty, "t.str in (e)", "t.str in ()");
     check("- {list: l, items: ['', a]}", "t.empty in (l)", "t.empty in (a)");
+    check("- {list: l, items: ['\"\"', a]}", "t.empty in (l)", "t.empty in (, a)");
 }
 
+/// Cases 81 and 82
 #[test]
 fn items_are_quoted_only_for_spaces() {
     check("- {list: l, items: ['a,b']}", "t.str in (l)", "t.str in (a, b)");
@@ -58,6 +62,7 @@ fn items_are_quoted_only_for_spaces() {
     check("- {list: l, items: [\"'a b'\"]}", "t.str in (l)", "t.str in (\"a b\")");
 }
 
+/// Cases 83 and 84
 #[test]
 fn lists_name_lists_one_level_deep() {
     let down = "- {list: A, items: [x]}\n- {list: B, items: [A, y]}\n- {list: C, items: [B, z]}";
@@ -66,13 +71,17 @@ fn lists_name_lists_one_level_deep() {
     check(up, "t.str in (B)", "t.str in (x, y)");
 }
 
+/// Cases 5, 6 and 87
 #[test]
 fn macros_keep_their_precedence() {
     let m = "- {macro: m, condition: t.u=1 or t.u=2}";
     check(m, "t.t=true and m", "(t.t = true and (t.u = 1 or t.u = 2))");
     check(m, "not m", "not (t.u = 1 or t.u = 2)");
+    check("", "not", "Undefined macro 'not' used in filter.");
+    check("- {macro: not, condition: t.t=true}", "not", "t.t = true");
 }
 
+/// Cases 88 and 89
 #[test]
 fn rules_use_later_macros_and_macros_do_not() {
     let text = format!("{}- {{macro: m, condition: t.u=1}}", rule("r", "m", ""));
@@ -86,12 +95,14 @@ fn rules_use_later_macros_and_macros_do_not() {
     check(&format!("{m1}\n{m2}\n{append}"), "m1", "(t.u = 2 or t.u = 3)");
 }
 
+/// Case 90
 #[test]
 fn a_macro_must_not_contain_itself() {
     let items = "- {macro: m, condition: t.u=1}\n- {macro: m, condition: m or t.u=2}";
     check(items, "m", "reference loop in macro 'm'");
 }
 
+/// Cases 92, 93, 96 and 97
 #[test]
 fn exceptions_are_folded_in_behind_parentheses() {
     check_exception(
@@ -105,9 +116,15 @@ fn exceptions_are_folded_in_behind_parentheses() {
         "(t.u = 1 and not t.up in (a, \"b c\"))",
     );
     check_exception("t.u=1", "fields: [t.up]", "t.u = 1");
+    check_exception(
+        "t.u=1",
+        "fields: [t.up], comps: [\"!=\"], values: [[x]]",
+        "(t.u = 1 and not t.up != x)",
+    );
     check_exception("t.u=1", "fields: [t.up], values: []", "t.u = 1");
 }
 
+/// Case 94
 #[test]
 fn values_under_a_list_operator_get_parentheses() {
     let check = |values: &str, expected: &str| {
@@ -123,6 +140,7 @@ fn values_under_a_list_operator_get_parentheses() {
     check("[[a b]]", "expected a ')' token");
 }
 
+/// Case 95
 #[test]
 fn values_are_text_of_the_condition() {
     check_exception(
@@ -137,6 +155,7 @@ fn values_are_text_of_the_condition() {
     );
 }
 
+/// Case 98
 #[test]
 fn conditions_are_appended_to_before_exceptions_are_folded_in() {
     let exceptions = "  exceptions: [{name: e, fields: [t.up], values: [[a]]}]\n";

@@ -29,6 +29,7 @@ fn check_item(item: &str, expected: &str) {
 const DEPRECATED_APPEND: &str = "LOAD_DEPRECATED_ITEM: 'append' key is deprecated. Add an 'append' \
                                  entry (e.g. 'condition: append') under 'override' instead.";
 
+/// Case 101
 #[test]
 fn empty_files_load_without_a_schema_status() {
     for text in ["", "---\n", "null\n", "# only a comment\n", "---\n---\n"] {
@@ -38,9 +39,11 @@ fn empty_files_load_without_a_schema_status() {
     }
 }
 
+/// Cases 102 and 103
 #[test]
 fn items_are_told_apart_by_their_first_known_key() {
     check("- foo: bar\n", "LOAD_UNKNOWN_ITEM: Unknown top level item");
+    assert!(!validated(&["- foo: bar\n"]).reports[0].is_schema_valid());
     check(
         "- {list: l, items: [a], rule: x}\n",
         "LOAD_UNKNOWN_KEY: Unknown key 'rule'. The key will be ignored.\n\
@@ -49,6 +52,58 @@ fn items_are_told_apart_by_their_first_known_key() {
     check("- \n", "");
 }
 
+/// Case 91
+#[test]
+fn macros_that_nothing_uses_are_parsed_and_not_checked() {
+    check(
+        "- {macro: m, condition: t.u=}\n",
+        "LOAD_ERR_COMPILE_CONDITION: expected a string value or a field with a valid transformer: 'val', \
+         'tolower', 'toupper', 'b64', 'basename', 'len', 'join', 'concat', 'getopt'",
+    );
+    check(
+        "- {macro: m, condition: no.such=1}\n",
+        "LOAD_UNUSED_MACRO: Macro not referred to by any other rule/macro",
+    );
+}
+
+/// Cases 99 and 100
+#[test]
+fn exceptions_are_checked() {
+    let check_exception = |exception: &str, expected: &str| {
+        let more = format!("  exceptions: [{{name: e, {exception}}}]\n");
+        check(&rule("r", "t.u=1", &more), expected);
+    };
+    check_exception(
+        "fields: t.up, comps: =, values: [a]",
+        "LOAD_ERR_VALIDATE: When fields is a single value, comps must be one of (in, pmatch, intersects) \
+         or a modifier operator (e.g. startswith oneof)",
+    );
+    let empty = "LOAD_ERR_YAML_VALIDATE: Value must be non-empty";
+    check_exception("fields: t.up, values: ['']", empty);
+    check_exception("fields: [t.up], values: [['']]", empty);
+}
+
+/// Case 104
+#[test]
+fn priorities_are_names_in_any_case() {
+    let with_priority = |name: &str| rule("r", "t.u=1", "").replace("INFO", name);
+    let load = validated(&[&with_priority("info")]);
+    let report = &load.reports[0];
+    assert!(report.is_successful() && !report.has_warnings() && !report.is_schema_valid());
+    let described = load.ruleset.unwrap().describe(Some("r")).unwrap();
+    assert_eq!(described["rules"][0]["info"]["priority"], "Informational");
+    check(&with_priority("warn"), "LOAD_ERR_YAML_VALIDATE: Invalid priority");
+}
+
+/// Case 122
+#[test]
+fn outputs_are_trimmed() {
+    let text = rule("r", "t.u=1", "").replace("output: o", "output: '  padded  '");
+    let described = validated(&[&text]).ruleset.unwrap().describe(Some("r")).unwrap();
+    assert_eq!(described["rules"][0]["details"]["output_compiled"], "padded");
+}
+
+/// Case 105
 #[test]
 fn the_engine_version_must_suffice() {
     check(
@@ -82,6 +137,7 @@ fn plugin_requirements_are_checked_after_all_files() {
     );
 }
 
+/// Case 119
 #[test]
 fn redefinition_replaces_the_whole_rule_in_its_place() {
     let text = [
@@ -98,6 +154,7 @@ fn redefinition_replaces_the_whole_rule_in_its_place() {
     assert_eq!(active, ["a", "b"]);
 }
 
+/// Case 107
 #[test]
 fn redefinition_keeps_the_source() {
     check_item(
@@ -106,6 +163,7 @@ fn redefinition_keeps_the_source() {
     );
 }
 
+/// Case 108
 #[test]
 fn append_ignores_all_but_condition_and_exceptions() {
     check_item(
@@ -114,6 +172,7 @@ fn append_ignores_all_but_condition_and_exceptions() {
     );
 }
 
+/// Cases 109 to 111
 #[test]
 fn override_refuses_what_it_does_not_list() {
     let code = "LOAD_ERR_YAML_VALIDATE";
@@ -163,6 +222,7 @@ fn override_refuses_what_it_does_not_list() {
     check_item("- {rule: r, override: []}", "LOAD_ERR_VALIDATE: 'override' must be a mapping");
 }
 
+/// Cases 112 and 113
 #[test]
 fn a_rule_can_be_switched() {
     check(
@@ -175,6 +235,7 @@ fn a_rule_can_be_switched() {
     check("- {rule: x}\n", "LOAD_ERR_YAML_VALIDATE: Item has no mapping for key 'enabled'");
 }
 
+/// Case 114
 #[test]
 fn rules_of_unknown_sources_are_not_looked_at() {
     let exception = "[{name: e, fields: no.such, values: [a]}]";
@@ -185,6 +246,7 @@ fn rules_of_unknown_sources_are_not_looked_at() {
     check(&text, "LOAD_UNKNOWN_SOURCE: Unknown source nosuch, skipping");
 }
 
+/// Case 115
 #[test]
 fn disabled_rules_are_checked() {
     check(
@@ -193,6 +255,7 @@ fn disabled_rules_are_checked() {
     );
 }
 
+/// Case 116
 #[test]
 fn unknown_fields_can_drop_a_rule() {
     let skip = "  skip-if-unknown-filter: true\n";
@@ -232,6 +295,7 @@ fn rules_about_system_calls_are_left_out() {
     );
 }
 
+/// Case 117
 #[test]
 fn each_report_covers_all_files_so_far() {
     let unused = "- {macro: m, condition: t.u=1}\n";
@@ -259,6 +323,7 @@ fn what_follows_an_error_defines_nothing() {
     assert_eq!(findings(&load, 1), "LOAD_ERR_VALIDATE: Undefined macro 'm' used in filter.");
 }
 
+/// Case 120
 #[test]
 fn of_equal_keys_the_first_counts() {
     let text = rule("x", "t.u=1", "  condition: bad syntax (\n");
@@ -267,6 +332,7 @@ fn of_equal_keys_the_first_counts() {
     assert!(!load.reports[0].is_schema_valid());
 }
 
+/// Case 118
 #[test]
 fn all_documents_are_read_and_the_first_decides_about_the_schema() {
     let text = format!("{}---\n{}", rule("a", "t.u=1", ""), rule("b", "t.u=1", "  foo: 1\n"));
@@ -297,6 +363,7 @@ fn selection(enable: bool, rule: Option<&str>, tag: Option<&str>) -> Selection {
     Selection { enable, rule: rule.map(str::to_owned), tag: tag.map(str::to_owned) }
 }
 
+/// Cases 138 and 139
 #[test]
 fn selections_act_in_order() {
     let check = |selections: Vec<Selection>, expected: &[&str]| {
@@ -310,6 +377,7 @@ fn selections_act_in_order() {
     check(vec![selection(false, Some("c"), Some("x"))], &[]);
 }
 
+/// Case 141
 #[test]
 fn less_severe_rules_cannot_be_enabled() {
     let settings = Settings {
@@ -321,6 +389,7 @@ fn less_severe_rules_cannot_be_enabled() {
     check_active(&settings, &["c"]);
 }
 
+/// Cases 134 and 136
 #[test]
 fn outputs_are_appended_to_before_they_are_checked() {
     let output = |append_output: Vec<AppendOutput>| {

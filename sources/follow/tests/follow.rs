@@ -1,4 +1,4 @@
-//! What happens to followed files, on real files.
+//! What happens to followed files, on real files. F1 to F13 are the file cases of the audit plugin; the rest of them stand there.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{

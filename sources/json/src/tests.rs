@@ -1,4 +1,4 @@
-//! The cases of `tests/fields.jsonl`, one a line: a field, its pointer, a payload, and the value we give.
+//! The cases of `tests/fields.jsonl`, J01 to J67, one a line: a field, its pointer, a payload, and the value we give.
 //!
 //! A case without a payload is about `tests/document.json`; `want` is null where a rule sees no value.
 

@@ -138,7 +138,7 @@ mod tests {
         EventReader::new(max_event_bytes, Arc::default())
     }
 
-    /// An event as in section 14.2 of the specification.
+    /// An event as in the payload cases of the audit plugin, P1 to P16.
     fn event(id: &str) -> String {
         event_at(id, "\"2024-01-02T03:04:05.123456Z\"")
     }
@@ -239,7 +239,7 @@ mod tests {
         assert!(events.is_empty());
     }
 
-    /// P14, P15
+    /// P15
     #[test]
     fn the_payload_is_the_event_without_blanks() {
         let mut events = Events::default();

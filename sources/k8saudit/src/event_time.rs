@@ -102,6 +102,7 @@ mod tests {
         assert_eq!(parse(text.as_bytes()), expected, "{text}");
     }
 
+    /// P10 to P12
     #[test]
     fn times_that_go_reads() {
         check("2024-01-02T03:04:05.123456Z", Some(1_704_164_645_123_456_000));
@@ -115,6 +116,7 @@ mod tests {
         check("1970-01-01T00:00:01Z", Some(1_000_000_000));
     }
 
+    /// P14
     #[test]
     fn the_year_one_means_now_and_far_times_wrap() {
         check("0001-01-01T00:00:00Z", Some(u64::MAX));
@@ -123,6 +125,7 @@ mod tests {
         check("9999-12-31T23:59:59Z", Some((-4_852_116_232_933_722_624_i64).cast_unsigned()));
     }
 
+    /// P13
     #[test]
     fn times_that_go_does_not_read() {
         for text in [

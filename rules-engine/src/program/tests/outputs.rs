@@ -17,9 +17,14 @@ fn event() -> Fields {
         ("t.net", vec![OwnedValue::Address(vec![192, 168, 1, 77])]),
         ("t.ls", vec![text("a"), text("b"), text("c d")]),
         ("t.ln", [1, 2, 3].map(OwnedValue::Number).to_vec()),
+        ("t.lb", [true, false].map(OwnedValue::Bool).to_vec()),
+        (
+            "t.lip",
+            [[192, 168, 1, 77], [10, 0, 0, 9]].map(|ip| OwnedValue::Address(ip.into())).to_vec(),
+        ),
         ("t.lnet", vec![OwnedValue::Address(vec![10, 0, 0, 9]); 2]),
         ("t.key[a]", vec![text("k<a>")]),
-        ("t.key[a b]", vec![text("k<a b>")]),
+        ("t.key[q\"q]", vec![text("k<q\"q>")]),
     ];
     fields.map(|(name, values)| (name.to_owned(), values)).into()
 }
@@ -61,10 +66,12 @@ fn check_error(output: &str, message: &str, offset: usize) {
     assert_eq!((error.message.as_str(), error.offset), (message, offset), "{output}");
 }
 
+/// Cases 122, 127, 130 and 131
 #[test]
 fn fields_are_filled_in_and_shown_with_their_types() {
     check("plain", "plain", "{}");
     check("* %t.a", " Hello World", r#"{"t.a":"Hello World"}"#);
+    check("*x %t.c", "x <NA>", r#"{"t.c":null}"#);
     check("**x %t.c", "*x <NA>", r#"{"t.c":null}"#);
     check(
         "%t.n %t.rel %t.t",
@@ -73,11 +80,17 @@ fn fields_are_filled_in_and_shown_with_their_types() {
     );
     check("%t.ip %t.net", "192.168.1.77 <IPNET>", r#"{"t.ip":"192.168.1.77","t.net":"<IPNET>"}"#);
     check("%t.ls %t.ln", "(a,b,c d) (1,2,3)", r#"{"t.ln":[1,2,3],"t.ls":["a","b","c d"]}"#);
+    check(
+        "%t.lb %t.lip",
+        "(true,false) (192.168.1.77,10.0.0.9)",
+        r#"{"t.lb":[true,false],"t.lip":["192.168.1.77","10.0.0.9"]}"#,
+    );
     check("%t.lnet", "(<IPNET>,<IPNET>)", r#"{"t.lnet":["<IPNET>","<IPNET>"]}"#);
     check("%t.a %t.a", "Hello World Hello World", r#"{"t.a":"Hello World"}"#);
     check("%static.site", "x", r#"{"static.site":"x"}"#);
     check("%t.b", "a\u{FFFD}b", "{\"t.b\":\"a\u{FFFD}b\"}");
     check("%t.key[a] %t.key[\"a\"]", "k<a> k<a>", r#"{"t.key[a]":"k<a>"}"#);
+    check("%t.key['q\"q']", "k<q\"q>", r#"{"t.key[\"q\\\"q\"]":"k<q\"q>"}"#);
 }
 
 #[test]
@@ -89,6 +102,7 @@ fn empty_values_at_the_start_of_a_list_leave_no_comma() {
     assert_eq!(json(&detection), r#"{"t.ls":["","","a","","b",""]}"#);
 }
 
+/// Case 123
 #[test]
 fn the_longest_text_that_names_a_field_is_taken() {
     check_message("%t.n.", "42.");
@@ -100,6 +114,7 @@ fn the_longest_text_that_names_a_field_is_taken() {
     check_message("{%t.n} ${t.n}", "{42} ${t.n}");
 }
 
+/// Case 124
 #[test]
 fn widths_cut_and_pad_bytes() {
     check_message("%10t.n|%2t.a|%3t.c|%6t.ls|", "42        |He|<NA|(a,b,c|");
@@ -108,6 +123,7 @@ fn widths_cut_and_pad_bytes() {
     assert_eq!(detect("%99999999999999999999t.n", Vec::new(), &event()).message.len(), 65_535);
 }
 
+/// Case 129
 #[test]
 fn transformers_show_in_the_message_and_their_fields_in_json() {
     check(
@@ -123,6 +139,7 @@ fn transformers_show_in_the_message_and_their_fields_in_json() {
     check("%toupper(t.ls)", "(A,B,C D)", r#"{"t.ls":["a","b","c d"]}"#);
 }
 
+/// Case 132
 #[test]
 fn times_are_text_in_messages_and_numbers_in_json() {
     check("%evt.time", "22:13:20.123456789", r#"{"evt.time":1700000000123456789}"#);
@@ -156,6 +173,7 @@ fn long_lists_are_cut_in_messages_only() {
     assert_eq!(json(&detection).len(), r#"{"t.ls":["",""]}"#.len() + 2_000);
 }
 
+/// Case 135
 #[test]
 fn extra_fields_replace_fields_of_the_message() {
     let catalogue = catalogue();
@@ -181,6 +199,7 @@ fn extra_fields_replace_fields_of_the_message() {
     assert_eq!(error.offset, 0);
 }
 
+/// Cases 125 and 126
 #[test]
 fn a_text_that_is_no_output_is_refused() {
     let unknown = "unknown filter: unexpected token after '";
@@ -194,6 +213,7 @@ fn a_text_that_is_no_output_is_refused() {
     check_error("%12", "invalid formatting syntax: formatting cannot end with a number", 3);
 }
 
+/// Case 144
 #[test]
 fn local_times_follow_the_offset() {
     let catalogue = catalogue();

@@ -6,13 +6,15 @@ use crate::load::RuleMatching;
 
 fn event() -> Fields {
     let texts = |texts: &[&str]| texts.iter().map(|word| text(word)).collect();
-    let fields: [(&str, Vec<OwnedValue>); 17] = [
+    let fields: [(&str, Vec<OwnedValue>); 19] = [
         ("t.str", texts(&["Hello World"])),
         ("t.up", texts(&["ABC"])),
         ("t.empty", texts(&[""])),
         ("t.path", texts(&["/var//log/app/x.log"])),
         ("t.numstr", texts(&["100"])),
         ("t.bad", vec![OwnedValue::String(b"a\xFFb".to_vec())]),
+        ("t.ctl", texts(&["l1\nl2\t\"q\"\\z\u{1}\u{7f}"])),
+        ("t.quote", texts(&[r"back\slash"])),
         ("t.b64", texts(&["aGVsbG8="])),
         ("t.b64bad", texts(&["!!"])),
         ("t.u", vec![OwnedValue::Number(42)]),
@@ -50,6 +52,7 @@ fn check(expected: bool, conditions: &[&str]) {
     }
 }
 
+/// Cases 35 to 38, 66 and 97
 #[test]
 fn every_check_of_a_missing_value_is_false() {
     let checks =
@@ -61,12 +64,14 @@ fn every_check_of_a_missing_value_is_false() {
     check(true, &["t.empty exists", "t.empty = \"\"", "t.empty in (\"\")", "t.empty != x"]);
 }
 
+/// Cases 40 and 41
 #[test]
 fn combinations_bind_as_usual() {
     check(true, &["t.t = true or t.t = true and t.f = true", "not t.t = true or t.u = 42"]);
     check(false, &["not (t.t = true or t.u = 42)", "t.f = true or not t.up = ABC"]);
 }
 
+/// Cases 52 to 55
 #[test]
 fn modifiers_count_constants() {
     check(false, &["t.u = oneof (42,42)", "t.str startswith oneof (Hello, He)"]);
@@ -76,6 +81,7 @@ fn modifiers_count_constants() {
     check(false, &["t.str = oneof ()", "t.str != oneof ()"]);
 }
 
+/// Cases 56 to 59
 #[test]
 fn lists_are_compared_as_a_whole_or_in_part() {
     check(true, &["t.ls in (a, b, \"c d\", e)", "t.ls intersects (a)", "t.ls in val(t.ls)"]);
@@ -85,10 +91,17 @@ fn lists_are_compared_as_a_whole_or_in_part() {
     check(false, &["t.lnet in (192.168.0.0/16)"]);
 }
 
+/// Cases 16, 45, 46, 50, 51 and 60 to 65
 #[test]
 fn single_values_are_compared_by_type() {
     check(true, &["t.numstr < 99", "t.u = 042", "t.big = -1", "t.ip4 != ::1"]);
     check(false, &["t.numstr > 99", "t.up = t.up", "t.str regex Hello"]);
+    check(false, &["t.ctl regex \".*\"", r#"t.str = "Hello\ World""#]);
+    check(true, &[r#"t.ctl regex "(.|\n)*""#, "t.ctl regex \"l1[^x]*\""]);
+    check(
+        true,
+        &[r#"t.quote = "back\\slash""#, r"t.quote = back\slash", r#"t.quote = "back\ slash""#],
+    );
     check(true, &["t.net4 = 192.168.1.99/24", "t.net4 in (10.0.0.0/8, 192.168.0.0/16)"]);
     check(true, &["t.key[a] = \"k<a>\"", "t.path pmatch (/var/log)", "t.path glob /var/*"]);
     check(
@@ -97,6 +110,7 @@ fn single_values_are_compared_by_type() {
     );
 }
 
+/// Cases 66 to 72
 #[test]
 fn transformers_apply_before_the_comparison() {
     check(true, &["len(t.bad) = 3", "len(t.empty) = 0", "len(t.ls) = 3", "len(t.str) > 10"]);
@@ -111,9 +125,11 @@ fn transformers_apply_before_the_comparison() {
     check(false, &["join(\"-\", (t.miss,\"a\")) exists", "concat(t.up, t.miss) exists"]);
     check(true, &["concat(t.up, \"-\", t.up) = ABC-ABC"]);
     check(true, &["getopt(t.argv, \"nt:\") in (n, t, val)", "getopt(t.argv, \"nt:\")[t] = val"]);
+    check(true, &["getopt(t.argv, \"nt:\")[n] = n", "getopt((\"-t\"), \"t:\")[t] = \"\""]);
     check(true, &["getopt((\"-x\",\"-n\"),\"n\") intersects (\"?\")"]);
 }
 
+/// Case 73
 #[test]
 fn a_list_without_options_is_empty_and_yet_exists() {
     let none = "getopt((\"arg\",\"-n\"),\"n\")";
@@ -130,6 +146,7 @@ fn where_stock_goes_wrong_the_documentation_counts() {
     check(true, &["concat(t.up, \"x\") = concat(t.up, \"x\")"]);
 }
 
+/// Cases 74 and 75
 #[test]
 fn the_engine_answers_for_its_own_fields() {
     check(false, &["evt.num = 0", "evt.asynctype exists"]);

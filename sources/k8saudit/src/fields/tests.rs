@@ -1,4 +1,4 @@
-//! The cases of `tests/fields.jsonl`, one a line: a field, its argument, an event, and the values we give.
+//! The cases of `tests/fields.jsonl`, K001 to K170, one a line: a field, its argument, an event, and the values we give.
 //!
 //! `want` is null where a rule sees no value; `stock`, where it is there, is what Falco's own plugin gives instead.
 

@@ -107,7 +107,7 @@ fn is_silent(stream: &TcpStream) -> bool {
     silent
 }
 
-/// H1 to H11; the address and the limit are those of `requests_are_answered`.
+/// H1 to H11 of the audit plugin's HTTP cases; the address and the limit are those of `requests_are_answered`.
 #[track_caller]
 fn check(address: SocketAddr, request: &str, headers: &str, body: &str, expected: &str) {
     let length = match headers.contains("transfer-encoding") {
@@ -147,6 +147,7 @@ fn requests_are_answered() {
     check(address, "POST /k8s-audit", "content-type: Application/JSON\r\n", &body, "200");
     check(address, "POST /other", JSON, &body, "404 404 page not found");
     check(address, "POST /k8s-audit/", JSON, &body, "404 404 page not found");
+    check(address, "POST //k8s-audit", JSON, &body, "404 404 page not found");
     check(address, "POST /k8s-audit?timeout=30s", JSON, &body, "200");
     let gzip = format!("{JSON}content-encoding: gzip\r\n");
     check(address, "POST /k8s-audit", &gzip, &body, "415 encoded bodies are not supported");
