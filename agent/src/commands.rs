@@ -108,8 +108,10 @@ pub(crate) fn validate(cli: &Cli, config: &Config, loader: &RulesLoader) -> Resu
         print_json(&line)?;
     } else {
         for report in &reports {
-            if report.is_successful() && report.has_warnings() {
+            if report.is_successful() && report.has_diagnostics() {
                 tracing::warn!("{}", report.render(false));
+            }
+            if report.is_successful() && report.has_warnings() {
                 print(&format!("{}\n", report.summary()))?;
             } else {
                 print(&format!("{}\n", report.to_text().trim_end()))?;

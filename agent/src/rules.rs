@@ -78,7 +78,7 @@ fn log_reports(reports: &[FileReport]) {
         if let Some(skipped) = report.skipped() {
             tracing::info!("   {name}: {skipped}");
         }
-        if report.is_successful() && report.has_warnings() {
+        if report.is_successful() && report.has_diagnostics() {
             tracing::warn!("{}", report.render(false));
         }
     }

@@ -13,6 +13,7 @@ pub(crate) mod typed;
 
 pub(crate) use check::{CheckError, CheckErrorKind, check, output_expression};
 pub(crate) use lint::{Lint, LintKind, lint};
-pub(crate) use parse::{SyntaxError, parse};
+use parse::class_for;
+pub(crate) use parse::{SyntaxError, UNKNOWN_ESCAPE, parse};
 pub(crate) use quote::encode;
 pub(crate) use suggest::closest;

@@ -157,7 +157,7 @@ impl<'r> Describer<'r> {
         let Ok((text, lists)) = self.lists.substitute(condition) else { return Parts::default() };
         let mut parts = Parts { lists, ..Parts::default() };
         let Ok(ast) = parse(text.as_str(), MAX_CONDITION_DEPTH) else { return parts };
-        for_each_macro(&ast, &mut |name| {
+        for_each_macro(&ast, &mut |name, _| {
             parts.macros.insert(name.to_owned());
         });
         let Ok(ast) = self.macros.resolve(ast, horizon) else { return parts };

@@ -35,6 +35,8 @@ pub(crate) struct Advice {
     /// Said at the mark.
     pub(crate) label: Option<String>,
     pub(crate) help: Option<String>,
+    /// Rules that a mistake in a macro breaks; those of equal diagnostics are shown together.
+    pub(crate) used_by: Vec<String>,
 }
 
 impl Diagnostic {

@@ -4,6 +4,7 @@
 //! order with its place, tells an absent key from an empty one, and of two equal keys the first
 //! counts. A typed target loses all of these.
 
+mod explain;
 mod parse;
 mod scalar;
 

@@ -18,7 +18,7 @@ mod walk;
 pub(crate) use compile::{Compiled, CompiledRule, compile};
 pub(crate) use exception::folded_condition;
 pub(crate) use list::Lists;
-pub(crate) use macros::{Macros, syntax_diagnostic};
+pub(crate) use macros::{Macros, misused_list, syntax_diagnostic};
 pub(crate) use named::Named;
 pub(crate) use plugins::check_requirements;
 pub(crate) use read::read;

@@ -98,7 +98,17 @@ type Checked<T> = Result<T, CheckError>;
 
 impl Checker<'_> {
     fn error<T>(&self, kind: CheckErrorKind, span: Span, message: String) -> Checked<T> {
-        Err(CheckError { message, span, stock_offset: self.start, help: None, kind })
+        self.error_with_help(kind, span, message, None)
+    }
+
+    fn error_with_help<T>(
+        &self,
+        kind: CheckErrorKind,
+        span: Span,
+        message: String,
+        help: Option<String>,
+    ) -> Checked<T> {
+        Err(CheckError { message, span, stock_offset: self.start, help, kind })
     }
 
     fn comparison(&self, check: &ast::Check) -> Checked<Comparison> {
@@ -137,7 +147,8 @@ impl Checker<'_> {
             return Ok(operator);
         }
         let message = format!("filter error: '{}' operator not supported {class}", operator.name());
-        self.error(CheckErrorKind::Operator, span, message)
+        let help = Some(suitable_operators(left));
+        self.error_with_help(CheckErrorKind::Operator, span, message, help)
     }
 
     fn suitable_with_modifier(
@@ -209,6 +220,22 @@ fn suits(operator: Operator, left: &Expression) -> (bool, &'static str) {
             (is_set || is_equality, "for ip address and network filters")
         }
     }
+}
+
+/// Help for an operator that does not suit.
+fn suitable_operators(left: &Expression) -> String {
+    let (what, operators) = match left.kind() {
+        _ if left.is_list() => ("a list", "`in`, `intersects` and `exists`"),
+        FieldType::String => ("a text", "all operators but `bcontains` and `bstartswith`"),
+        FieldType::Uint64 | FieldType::RelTime | FieldType::AbsTime => {
+            ("a number", "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `intersects` and `exists`")
+        }
+        FieldType::Bool => ("a truth value", "`=`, `!=`, `in`, `intersects` and `exists`"),
+        FieldType::IpAddr | FieldType::IpNet => {
+            ("an address", "`=`, `!=`, `in`, `intersects` and `exists`")
+        }
+    };
+    format!("the left side is {what}, which takes {operators}")
 }
 
 /// `=` and `==` are one meaning, so that equal predicates are equal.

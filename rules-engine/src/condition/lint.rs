@@ -15,6 +15,7 @@ pub(crate) struct Lint {
     pub(crate) stock_offset: Option<usize>,
     /// The field that is going away.
     pub(crate) deprecated_field: Option<String>,
+    pub(crate) help: Option<String>,
 }
 
 /// What a [`Lint`] is about; each is a code of its own.
@@ -26,6 +27,9 @@ pub(crate) enum LintKind {
     /// A constant that looks like something else. Stock finds these while it compiles, so it reports
     /// none for a condition that fails to.
     Constant,
+    /// A quote that word processors write, which is a character like any other here. Stock says
+    /// nothing about it.
+    TypographicQuote,
 }
 
 /// Fields of system calls that Falco has dropped or is about to drop.
@@ -83,6 +87,9 @@ fn lint_missing_value(check: &Check) -> Option<Lint> {
         span: constant.span,
         stock_offset: None,
         deprecated_field: None,
+        help: Some(
+            "a comparison with a missing value is never true; write `not … exists`".to_owned(),
+        ),
     })
 }
 
@@ -113,6 +120,7 @@ fn lint_deprecated(term: &Term, lints: &mut Vec<Lint>) {
                 span: *span,
                 stock_offset: None,
                 deprecated_field: Some(name.clone()),
+                help: None,
             });
         }
         Term::Transformer { arguments: terms, .. } | Term::List { items: terms, .. } => {
@@ -132,41 +140,55 @@ fn lint_constants(check: &Check, catalogue: &FieldCatalogue, lints: &mut Vec<Lin
         Test::Exists | Test::Term { .. } => return,
     };
     for constant in constants {
-        for message in constant_warnings(operator, constant, catalogue) {
-            lints.push(Lint {
-                kind: LintKind::Constant,
-                message,
-                span: constant.span,
-                stock_offset: Some(list.start),
-                deprecated_field: None,
-            });
+        let lint = |kind, message, help| Lint {
+            kind,
+            message,
+            span: constant.span,
+            stock_offset: Some(list.start),
+            deprecated_field: None,
+            help,
+        };
+        let warnings = constant_warnings(operator, constant, catalogue);
+        lints.extend(
+            warnings.into_iter().map(|(message, help)| lint(LintKind::Constant, message, help)),
+        );
+        if String::from_utf8_lossy(&constant.text).contains(['“', '”', '„', '‘', '’']) {
+            let message = "the quotes in this text are part of it".to_owned();
+            let help = "quotes that enclose a text are `\"` or `'`".to_owned();
+            lints.push(lint(LintKind::TypographicQuote, message, Some(help)));
         }
     }
 }
 
+/// Stock's texts, and what may have been meant.
 fn constant_warnings(
     operator: Operator,
     constant: &Constant,
     catalogue: &FieldCatalogue,
-) -> Vec<String> {
+) -> Vec<(String, Option<String>)> {
     let mut text = String::from_utf8_lossy(&constant.text).into_owned();
     text.retain(|c| !c.is_ascii_whitespace());
     let mut warnings = Vec::new();
     let misused = if is_field(&text, catalogue) {
-        Some("field")
+        Some(("field", format!("to compare with its value, write `val({text})`")))
     } else if is_transformer(&text) {
-        Some("field transformer")
+        Some((
+            "field transformer",
+            format!("to compare with its value, write `{text}` without quotes"),
+        ))
     } else {
         None
     };
-    if let Some(what) = misused {
-        warnings.push(format!("'{text}' may be a valid {what} misused as a const string value"));
+    if let Some((what, help)) = misused {
+        let message = format!("'{text}' may be a valid {what} misused as a const string value");
+        warnings.push((message, Some(help)));
     }
     if operator == Operator::Regex && is_plain_pattern(&text) {
-        warnings.push(format!(
+        let message = format!(
             "regex check with '{text}' may be optimized with simpler operators such as '=', \
              'contains', 'startswith', 'endswith'"
-        ));
+        );
+        warnings.push((message, None));
     }
     warnings
 }

@@ -2,13 +2,16 @@
 //!
 //! Source: the grammar and the messages of libs' `filter/parser.cpp`, engine 0.63.
 
+mod advice;
 mod scan;
 mod term;
 
-use crate::condition::ast::{Ast, Check, Constant, Modifier, Operator, Span, Test, Transformer};
+use crate::condition::ast::{Ast, Check, Constant, Modifier, Operator, Span, Test};
+use crate::condition::parse::advice::advise;
 use crate::condition::parse::scan::{Scanner, identifier_length};
-use crate::condition::suggest::closest;
 
+pub(crate) use advice::UNKNOWN_ESCAPE;
+pub(super) use advice::class_for;
 pub(super) use term::parse_output_terms;
 
 /// The operators in the order of stock's message, which is also the order of matching.
@@ -53,17 +56,11 @@ pub(crate) struct SyntaxError {
 /// The first thing that does not fit the grammar.
 pub(crate) fn parse(text: &str, max_depth: usize) -> Result<Ast, SyntaxError> {
     let mut parser = Parser::new(text, max_depth);
-    if text.is_empty() {
-        return parser.scanner.error("filter input string is empty");
-    }
-    let ast = parser.or()?;
-    if parser.scanner.rest().is_empty() {
-        return Ok(ast);
-    }
-    let last = parser.scanner.last_token();
-    let help = help_after(&last, parser.scanner.rest());
-    let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
-    Err(SyntaxError { message, offset: parser.scanner.position(), help })
+    parser.condition().map_err(|error| {
+        let last = parser.scanner.last_token();
+        let help = advise(text, error.offset, &last, &error.message);
+        SyntaxError { help, ..error }
+    })
 }
 
 struct Parser<'t> {
@@ -78,6 +75,20 @@ type Parsed<T> = Result<T, SyntaxError>;
 impl<'t> Parser<'t> {
     fn new(text: &'t str, max_depth: usize) -> Self {
         Parser { scanner: Scanner::new(text), depth: 0, max_depth }
+    }
+
+    /// All of the text.
+    fn condition(&mut self) -> Parsed<Ast> {
+        if self.scanner.rest().is_empty() {
+            return self.scanner.error("filter input string is empty");
+        }
+        let ast = self.or()?;
+        if self.scanner.rest().is_empty() {
+            return Ok(ast);
+        }
+        let last = self.scanner.last_token();
+        let message = format!("unexpected token after '{last}', expecting 'or', 'and'");
+        self.scanner.error(message)
     }
 
     fn open(&mut self) -> Parsed<()> {
@@ -202,9 +213,9 @@ impl<'t> Parser<'t> {
             self.scanner.blank();
             self.list_operand(operator)?
         } else {
-            let message = format!("expected a valid check operator: one of {OPERATORS}");
-            let help = help_for_operator(self.scanner.rest());
-            return Err(SyntaxError { message, offset: self.scanner.position(), help });
+            return self
+                .scanner
+                .error(format!("expected a valid check operator: one of {OPERATORS}"));
         };
         self.close();
         Ok(test)
@@ -344,26 +355,4 @@ fn single_or(mut children: Vec<Ast>, combine: fn(Vec<Ast>) -> Ast) -> Ast {
             combine(children)
         }
     }
-}
-
-fn help_for_operator(rest: &str) -> Option<String> {
-    let word = &rest[..identifier_length(rest)];
-    if word == "not" {
-        return Some("`not` stands before the field: `not a.b in (…)`".to_owned());
-    }
-    let words = WORD_OPERATORS.iter().chain(&LIST_OPERATORS).map(|operator| operator.name());
-    closest(word, words.chain(["exists"]))
-        .map(|word| format!("a similar operator exists: `{word}`"))
-}
-
-/// Help where a condition should have ended after the token `last`.
-fn help_after(last: &str, rest: &str) -> Option<String> {
-    if rest.starts_with('(') {
-        return closest(last, Transformer::ALL.map(Transformer::name))
-            .filter(|name| *name != last)
-            .map(|name| format!("a similar transformer exists: `{name}`"));
-    }
-    let word = rest[..identifier_length(rest)].to_ascii_lowercase();
-    matches!(word.as_str(), "and" | "or" | "not")
-        .then(|| format!("keywords are written in lower case: `{word}`"))
 }

@@ -298,7 +298,8 @@ fn mistakes_get_help() {
     assert_eq!(help("a.b not in (x)"), "`not` stands before the field: `not a.b in (…)`");
     assert_eq!(help("a.b=c AND a.c=d"), "keywords are written in lower case: `and`");
     assert_eq!(help("tolowr(a.b) = c"), "a similar transformer exists: `tolower`");
-    assert_eq!(help("a.b like x"), "");
+    assert_eq!(help("a.b like x"), "write `glob`");
+    assert_eq!(help("a.b sort of x"), "");
 }
 
 /// Text that printing does not garble: not empty, no comma, no parenthesis, no backslash at its end.

@@ -1,4 +1,5 @@
-//! The codes of diagnostics. They are Falco's own, so scripts keep working.
+//! The codes of diagnostics. They are Falco's own, so scripts keep working; a few more are for people
+//! alone, and in no report that scripts read.
 
 /// What kind of mistake a diagnostic is about.
 ///
@@ -23,6 +24,8 @@ pub(crate) enum Code {
     InvalidListName,
     ConditionWarning,
     UnknownKey,
+    DuplicateKey,
+    TypographicQuote,
 }
 
 impl Code {
@@ -35,6 +38,11 @@ impl Code {
                 | Code::CompileOutput
                 | Code::Validate
         )
+    }
+
+    /// Whether Falco knows the code.
+    pub(crate) fn is_falcos(self) -> bool {
+        !matches!(self, Code::DuplicateKey | Code::TypographicQuote)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -57,6 +65,8 @@ impl Code {
             Code::InvalidListName => "LOAD_INVALID_LIST_NAME",
             Code::ConditionWarning => "LOAD_COMPILE_CONDITION",
             Code::UnknownKey => "LOAD_UNKNOWN_KEY",
+            Code::DuplicateKey => "LOAD_DUPLICATE_KEY",
+            Code::TypographicQuote => "LOAD_TYPOGRAPHIC_QUOTE",
         }
     }
 
@@ -81,6 +91,8 @@ impl Code {
             Code::InvalidListName => "Invalid list name",
             Code::ConditionWarning => "Warning in rule condition",
             Code::UnknownKey => "Unknown key in item definition",
+            Code::DuplicateKey => "Duplicate key",
+            Code::TypographicQuote => "Typographic quote in a text",
         }
     }
 
@@ -128,7 +140,9 @@ impl Code {
             | Code::YamlValidate
             | Code::CompileCondition
             | Code::CompileOutput
-            | Code::Validate => self.short_text(),
+            | Code::Validate
+            | Code::DuplicateKey
+            | Code::TypographicQuote => self.short_text(),
         }
     }
 }

@@ -40,6 +40,11 @@ impl FileReport {
         !self.reported_warnings().is_empty()
     }
 
+    /// Whether [`Self::render`] has anything to show. It knows a few warnings that Falco does not.
+    pub fn has_diagnostics(&self) -> bool {
+        !self.errors.is_empty() || !self.warnings.is_empty()
+    }
+
     /// `ok`, `failed` with the first violation, or `none`, as the agent logs it.
     pub fn schema_status(&self) -> String {
         self.schema.to_string()
@@ -58,15 +63,15 @@ impl FileReport {
             .then(|| format!("{count} {rules} of source 'syscall' skipped: no syscall support"))
     }
 
-    fn reported_errors(&self) -> &[Diagnostic] {
-        &self.errors[..self.errors.len().min(1)]
+    fn reported_errors(&self) -> Vec<&Diagnostic> {
+        self.errors.iter().take(1).collect()
     }
 
-    fn reported_warnings(&self) -> &[Diagnostic] {
-        if self.is_successful() {
-            return &self.warnings;
-        }
-        &self.warnings[..self.warnings_before_error]
+    /// The warnings that Falco knows, up to the first error.
+    fn reported_warnings(&self) -> Vec<&Diagnostic> {
+        let count =
+            if self.is_successful() { self.warnings.len() } else { self.warnings_before_error };
+        self.warnings[..count].iter().filter(|warning| warning.code.is_falcos()).collect()
     }
 
     /// The first line of [`Self::to_text`]: the name and `Ok`, `Ok, with warnings` or `Invalid`.
@@ -113,8 +118,8 @@ impl FileReport {
     ///
     /// Source: `load_result::as_json` in Falco's rule loader, engine 0.63.
     pub fn to_json(&self) -> Value {
-        let entries = |diagnostics: &[Diagnostic]| -> Vec<Value> {
-            diagnostics.iter().map(diagnostic_json).collect()
+        let entries = |diagnostics: Vec<&Diagnostic>| -> Vec<Value> {
+            diagnostics.into_iter().map(diagnostic_json).collect()
         };
         let mut report = json!({
             "name": self.name,

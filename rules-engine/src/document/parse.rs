@@ -7,6 +7,7 @@ use granit_parser::{
     ErrorKind, Event, Parser, ScalarStyle as YamlStyle, ScanError, StructureStyle,
 };
 
+use super::explain::{Explanation, explain};
 use super::{Documents, NodeEntry, NodeId, NodeKind};
 use crate::text::{RulesText, ScalarStyle, Span};
 
@@ -24,6 +25,7 @@ pub(crate) struct SyntaxError {
     /// For people: where what goes wrong at `offset` began, and what it is.
     pub(crate) culprit: Span,
     pub(crate) reason: String,
+    pub(crate) help: Option<String>,
 }
 
 /// Reads all documents of a file.
@@ -49,7 +51,8 @@ pub(crate) fn parse(file: &Arc<RulesText>) -> Result<Documents, SyntaxError> {
         last: None,
     };
     for event in Parser::new_from_str_with_options(content, options) {
-        let (event, span) = event.map_err(|error| syntax_error(content, &error))?;
+        let (event, span) =
+            event.map_err(|error| syntax_error(content, &error, builder.open_bracket()))?;
         let range = span.byte_range().unwrap_or_default();
         let tag = span.tag_span().and_then(|tag| tag.byte_range());
         let mark = tag.map_or(range.start, |tag| tag.start);
@@ -63,27 +66,13 @@ pub(crate) fn parse(file: &Arc<RulesText>) -> Result<Documents, SyntaxError> {
 
 fn limit(offset: usize, message: String) -> SyntaxError {
     let culprit = Span { start: offset, end: offset };
-    SyntaxError { reason: message.clone(), message, offset, culprit }
+    SyntaxError { reason: message.clone(), message, offset, culprit, help: None }
 }
 
 /// Puts an error of the event parser into the words and to the place of yaml-cpp.
-fn syntax_error(content: &str, error: &ScanError) -> SyntaxError {
+fn syntax_error(content: &str, error: &ScanError, open_bracket: Option<usize>) -> SyntaxError {
     let start = error.marker().byte_offset().unwrap_or(content.len()).min(content.len());
-    let reason = error.info();
     let end_of_file = content.len();
-    let word_end = content[start..]
-        .find(|c: char| c.is_whitespace() || ",]}".contains(c))
-        .map_or(end_of_file, |length| start + length);
-    let culprit = match error.kind() {
-        // The parser names the scalar; the tab is what people must find.
-        ErrorKind::TabInPlainScalar => {
-            let tab = content[start..]
-                .find("\n")
-                .and_then(|line| content[start + line..].find('\t').map(|at| start + line + at));
-            tab.map_or(Span { start, end: word_end }, |tab| Span { start: tab, end: tab + 1 })
-        }
-        _ => Span { start, end: word_end },
-    };
     let (offset, message) = match error.kind() {
         ErrorKind::UnclosedFlowCollection { open: '[' }
         | ErrorKind::UnexpectedEofFlowSequence
@@ -97,7 +86,9 @@ fn syntax_error(content: &str, error: &ScanError) -> SyntaxError {
         }
         ErrorKind::UnexpectedCharacter { .. } => (start, "unknown token".to_owned()),
         ErrorKind::UnknownAnchor => {
-            let name = content[start..word_end].trim_start_matches('*');
+            let rest = content[start..].trim_start_matches('*');
+            let end = rest.find(|c: char| c.is_whitespace() || ",]}".contains(c));
+            let name = &rest[..end.unwrap_or(rest.len())];
             (start, format!("the referenced anchor is not defined: {name}"))
         }
         ErrorKind::UnsupportedYamlMajorVersion => {
@@ -111,9 +102,10 @@ fn syntax_error(content: &str, error: &ScanError) -> SyntaxError {
         }
         ErrorKind::ExpectedBlockSequenceEntry => (start, "end of sequence not found".to_owned()),
         ErrorKind::MisplacedFlowCollectionEnd => (start, "illegal flow end".to_owned()),
-        _ => (start, reason.clone()),
+        _ => (start, error.info()),
     };
-    SyntaxError { message, offset, culprit, reason }
+    let Explanation { title, culprit, help } = explain(content, error, start, open_bracket);
+    SyntaxError { message, offset, culprit, reason: title, help }
 }
 
 /// Builds nodes bottom-up from events.
@@ -130,6 +122,13 @@ struct Builder<'t> {
 }
 
 impl Builder<'_> {
+    /// Where the innermost collection starts that has begun and not ended, if a bracket starts it.
+    fn open_bracket(&self) -> Option<usize> {
+        let (id, _) = self.open.last()?;
+        let start = self.documents.nodes[id.0].span.start;
+        self.content[start..].starts_with(['[', '{']).then_some(start)
+    }
+
     fn event(&mut self, event: &Event<'_>, span: Span, mark: usize) {
         match event {
             Event::Scalar(value, style, anchor, tag) => {

@@ -1,6 +1,7 @@
 //! From definitions to rules whose fields exist and whose operators suit: the checks after reading.
 
 mod output;
+mod unused;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::text::TracedText;
 
 use super::{
     Definitions, Findings, Lists, MAX_CONDITION_DEPTH, Macros, Rule, folded_condition,
-    for_each_check, for_each_field, syntax_diagnostic,
+    for_each_check, for_each_field, misused_list, syntax_diagnostic,
 };
 
 /// How Falco's message about a field that does not exist begins.
@@ -67,35 +68,9 @@ pub(crate) fn compile(
         }
     }
     if findings.errors.is_empty() {
-        warn_of_unused(definitions, &lists, &macros, findings);
+        unused::warn(definitions, &lists, &macros, findings);
     }
     compiled
-}
-
-fn warn_of_unused(
-    definitions: &Definitions,
-    lists: &Lists,
-    macros: &Macros,
-    findings: &mut Findings,
-) {
-    for (definition, resolved) in definitions.macros.iter().zip(macros.iter()) {
-        if !resolved.is_used {
-            let message = "Macro not referred to by any other rule/macro";
-            findings.warning(
-                Diagnostic::new(Code::UnusedMacro, message, &definition.context)
-                    .title(format!("nothing refers to macro `{}`", definition.name)),
-            );
-        }
-    }
-    for (definition, expanded) in definitions.lists.iter().zip(lists.iter()) {
-        if !expanded.is_used {
-            let message = "List not referred to by any other rule/macro";
-            findings.warning(
-                Diagnostic::new(Code::UnusedList, message, &definition.context)
-                    .title(format!("nothing refers to list `{}`", definition.name)),
-            );
-        }
-    }
 }
 
 struct Compiler<'a> {
@@ -152,7 +127,8 @@ impl Compiler<'_> {
                 return Verdict::Out;
             }
             Err(failure) => {
-                findings.error((*failure).help(foreign.clone()));
+                let help = foreign.clone().or_else(|| failure.advice.help.clone());
+                findings.error((*failure).help(help));
                 None
             }
         };
@@ -212,15 +188,16 @@ impl Compiler<'_> {
             .lists
             .substitute(folded)
             .map_err(|error| Box::new(error.diagnostic(&rule.condition_context)))?;
+        let lists = &*self.lists;
         let ast = parse(text.as_str(), MAX_CONDITION_DEPTH)
             .map_err(|error| syntax_diagnostic(error, &text, &rule.condition_context))
-            .map_err(Box::new)?;
+            .map_err(|error| Box::new(misused_list(error, folded, lists)))?;
         match self.macros.resolve(ast, usize::MAX) {
             Ok(ast) => Ok(Condition { shown: folded.as_str().into(), text, ast }),
             Err(error) => {
                 let shown = folded.as_str().into();
                 let error = self.macros.diagnostic(error, &shown, &text, &rule.context);
-                Err(error.map(Box::new))
+                Err(error.map(|error| Box::new(misused_list(error, folded, lists))))
             }
         }
     }
@@ -238,9 +215,12 @@ impl Compiler<'_> {
             let place = self.macros.locate(error.span, &condition.text);
             let help = error.help.or_else(|| foreign.map(str::to_owned));
             let unknown = error.message.strip_prefix(UNKNOWN_FIELD).map(str::to_owned);
-            let diagnostic = Diagnostic::new(Code::CompileCondition, error.message, &context)
+            let mut diagnostic = Diagnostic::new(Code::CompileCondition, error.message, &context)
                 .at(place)
                 .help(help);
+            if Macros::is_in_macro(error.span) {
+                diagnostic.advice.used_by.push(rule.name.clone());
+            }
             match unknown {
                 Some(name) => diagnostic
                     .title(format!("unknown field `{name}`"))
@@ -256,11 +236,13 @@ impl Compiler<'_> {
             LintKind::UnsafeNaCheck => (Code::UnsafeNaCheck, None),
             LintKind::Deprecated => (Code::DeprecatedItem, None),
             LintKind::Constant => (Code::ConditionWarning, lint.stock_offset),
+            LintKind::TypographicQuote => (Code::TypographicQuote, lint.stock_offset),
         };
         let offset = offset.map(Macros::offset);
         let context = rule.condition_context.in_condition(&condition.shown, offset);
         let place = self.macros.locate(lint.span, &condition.text);
-        let mut diagnostic = Diagnostic::new(code, lint.message, &context).at(place);
+        let mut diagnostic =
+            Diagnostic::new(code, lint.message, &context).at(place).help(lint.help);
         diagnostic.deprecated_field = lint.deprecated_field;
         diagnostic
     }
@@ -281,7 +263,11 @@ impl Compiler<'_> {
             let mut others = self.environment.sources.iter();
             let other = others.find(|source| has_field(&source.fields, name))?;
             let (own, other) = (&rule.source, &other.name);
-            Some(format!("`{name}` is a field of source `{other}`, and the rule is of `{own}`"))
+            let cure = match rule.source == SYSCALL {
+                true => format!("add `source: {other}` to the rule"),
+                false => format!("the rule is of `{own}`"),
+            };
+            Some(format!("`{name}` is a field of source `{other}`: {cure}"))
         })
     }
 }

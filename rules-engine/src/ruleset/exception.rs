@@ -3,7 +3,7 @@
 use crate::condition::{CheckErrorKind, check, closest, parse};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::field::FieldCatalogue;
-use crate::text::TracedText;
+use crate::text::{FileSpan, TracedText};
 
 use super::list::push_quoted;
 use super::read_exception::{OneOrMany, WrittenException};
@@ -93,17 +93,30 @@ impl WrittenException {
             Some(OneOrMany::One(_)) => Vec::new(),
         };
         if operators.len() != fields.len() {
-            return Err(self.invalid("Fields and comps lists must have equal length"));
+            let error = self.invalid("Fields and comps lists must have equal length");
+            let help =
+                format!("`comps` needs {}, one for each field", counted(fields.len(), "operator"));
+            return Err(Box::new(error.at(self.comparison_place(0)).help(Some(help))));
         }
-        if let Some(operator) = operators.iter().find(|operator| !is_operator(operator)) {
+        if let Some(wrong) = operators.iter().position(|operator| !is_operator(operator)) {
+            let operator = &operators[wrong];
             let known = TEXT_OPERATORS.into_iter().chain(OTHER_OPERATORS).chain(LIST_OPERATORS);
-            let help = closest(operator, known)
-                .map(|other| format!("a similar operator exists: `{other}`"));
+            let help = match closest(operator, known.clone()) {
+                Some(other) => format!("a similar operator exists: `{other}`"),
+                None => format!("operators are `{}`", known.collect::<Vec<_>>().join("`, `")),
+            };
             let error =
                 self.invalid(format!("'{operator}' is not a supported comparison operator"));
-            return Err(Box::new(error.help(help)));
+            return Err(Box::new(error.at(self.comparison_place(wrong)).help(Some(help))));
         }
         Ok(ExceptionShape::Fields(fields.iter().cloned().zip(operators).collect()))
+    }
+
+    fn comparison_place(&self, index: usize) -> Option<FileSpan> {
+        match self.comparisons.as_ref()? {
+            OneOrMany::One(operator) => operator.locate_all(),
+            OneOrMany::Many(operators) => operators.get(index)?.locate_all(),
+        }
     }
 
     fn check_field(&self, field: &TracedText, catalogue: &FieldCatalogue) -> Checked<()> {
@@ -165,6 +178,10 @@ impl OneOrMany {
             OneOrMany::Many(texts) => !texts.is_empty(),
         }
     }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn normalized(operator: &TracedText) -> String {
@@ -245,8 +262,14 @@ fn fold_several(
         if values.len() != fields.len() {
             let message = "Fields and values lists must have equal length";
             let place = tuple.first_text().and_then(TracedText::locate_all);
+            let names: Vec<&str> = fields.iter().map(|(field, _)| field.as_str()).collect();
+            let help = format!(
+                "each element of `values` is a sequence of {}: [{}]",
+                counted(fields.len(), "value"),
+                names.join(", ")
+            );
             let error = Diagnostic::new(Code::Validate, message, &exception.context);
-            return Err(Box::new(error.at(place)));
+            return Err(Box::new(error.at(place).help(Some(help))));
         }
         text.push_str(if index == 0 { "(" } else { " or (" });
         for (position, ((field, operator), value)) in fields.iter().zip(values).enumerate() {

@@ -3,9 +3,12 @@
 use crate::condition::closest;
 use crate::diagnostic::{Code, Context, Diagnostic, Subject};
 use crate::document::{Node, parse_bool, parse_u32};
-use crate::text::{FileSpan, TracedText};
+use crate::text::{FileSpan, Span, TracedText};
 
 use super::Checked;
+
+/// How Falco's message about a missing key begins.
+pub(super) const NO_KEY: &str = "Item has no mapping for key";
 
 /// A mapping whose keys are read, and the context for what is wrong with them.
 #[derive(Clone, Copy)]
@@ -23,6 +26,14 @@ pub(super) fn place_of(node: Node<'_>, context: &Context) -> Option<FileSpan> {
     Some(FileSpan { file: context.file().clone(), span: node.span() })
 }
 
+/// As [`place_of`], for a scalar on a line with more: only the scalar.
+pub(super) fn place_of_word(node: Node<'_>, context: &Context) -> Option<FileSpan> {
+    let length = node.scalar().map_or(0, str::len);
+    let span = node.span();
+    let end = span.end.min(span.start + length);
+    Some(FileSpan { file: context.file().clone(), span: Span { start: span.start, end } })
+}
+
 impl<'n> Fields<'n, '_> {
     pub(super) fn has(&self, key: &str) -> bool {
         self.node.get(key).is_some()
@@ -31,19 +42,39 @@ impl<'n> Fields<'n, '_> {
     /// A text that must be there.
     pub(super) fn text(&self, key: &str) -> Checked<TracedText> {
         let Some((key_node, value)) = self.node.member(key) else {
-            let keys = self.node.members().filter_map(|(key, _)| key.scalar());
-            let help = closest(key, keys).map(|other| format!("a similar key exists: `{other}`"));
-            let message = format!("Item has no mapping for key '{key}'");
-            return Err(Box::new(
-                Diagnostic::new(Code::YamlValidate, message, self.context).help(help),
-            ));
+            return Err(self.missing(key));
         };
         if value.is_null() {
             let message = format!("Mapping for key '{key}' is empty");
             let error = Diagnostic::new(Code::YamlValidate, message, self.context);
-            return Err(Box::new(error.at(place_of(key_node, self.context))));
+            let help = format!("write a value behind `{key}:`");
+            return Err(Box::new(error.at(place_of(key_node, self.context)).help(Some(help))));
         }
-        text_value(value, &self.context.with(Subject::ValueFor, key, value.span()))
+        let context = self.context.with(Subject::ValueFor, key, value.span());
+        text_value(value, &context).map_err(|error| {
+            let is_collection = value.is_mapping() || value.elements().is_some();
+            match is_collection {
+                true => Box::new(
+                    error
+                        .title(format!("`{key}` must be a text"))
+                        .help(Some(format!("a text over several lines stands below `{key}: >`"))),
+                ),
+                false => error,
+            }
+        })
+    }
+
+    /// The error of a key that must be there; the mark is on a key that may be meant.
+    fn missing(&self, key: &str) -> Box<Diagnostic> {
+        let message = format!("{NO_KEY} '{key}'");
+        let error = Diagnostic::new(Code::YamlValidate, message, self.context);
+        let keys = self.node.members().filter_map(|(key, _)| key.scalar());
+        let Some(similar) = closest(key, keys) else {
+            return Box::new(error.help(Some(format!("add the key: `{key}: …`"))));
+        };
+        let place = self.node.member(similar).and_then(|(key, _)| place_of_word(key, self.context));
+        let help = format!("is `{similar}` meant to be `{key}`?");
+        Box::new(error.at(place).help(Some(help)))
     }
 
     pub(super) fn optional_bool(&self, key: &str) -> Checked<Option<bool>> {
@@ -78,7 +109,11 @@ impl<'n> Fields<'n, '_> {
         let Some(value) = self.node.get(key) else { return Ok(None) };
         let context = self.context.with(Subject::ValueFor, key, value.span());
         let Some(elements) = value.elements() else {
-            return Err(invalid("Value is not a sequence", &context));
+            let text = value.scalar().unwrap_or("…").trim();
+            let error = Diagnostic::new(Code::YamlValidate, "Value is not a sequence", &context)
+                .title(format!("`{key}` must be a sequence"))
+                .help(Some(format!("write `{key}: [{text}]`")));
+            return Err(Box::new(error));
         };
         let texts = elements.map(|element| {
             element.traced().ok_or_else(|| {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::condition::ast::{Ast, Span};
-use crate::condition::{SyntaxError, closest, parse};
+use crate::condition::{SyntaxError, UNKNOWN_ESCAPE, closest, parse};
 use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::text::{FileSpan, TracedText};
 
-use super::walk::shift_spans;
+use super::walk::{for_each_macro, shift_spans};
 use super::{Age, Definitions, Findings, Lists, MAX_CONDITION_DEPTH};
 
 /// Offsets in the text of macro `n` are moved up by `n + 1` times this, those of a rule's own
@@ -73,8 +73,10 @@ impl Macros {
             let context = &definition.condition_context;
             let (text, ast) = match lists.substitute(&definition.condition) {
                 Ok((text, _)) => {
-                    let ast = parse(text.as_str(), MAX_CONDITION_DEPTH)
-                        .map_err(|error| findings.error(syntax_diagnostic(error, &text, context)));
+                    let ast = parse(text.as_str(), MAX_CONDITION_DEPTH).map_err(|error| {
+                        let error = syntax_diagnostic(error, &text, context);
+                        findings.error(misused_list(error, &definition.condition, lists));
+                    });
                     (text, ast.ok())
                 }
                 Err(error) => {
@@ -98,7 +100,7 @@ impl Macros {
         let mut resolved = Macros { macros, positions };
         for (position, definition) in definitions.macros.iter().enumerate() {
             let (text, context) = (&definition.condition, &definition.context);
-            resolved.resolve_macro(position, text, context, findings);
+            resolved.resolve_macro(position, text, context, lists, findings);
         }
         resolved
     }
@@ -108,6 +110,7 @@ impl Macros {
         position: usize,
         unspliced: &TracedText,
         context: &Context,
+        lists: &Lists,
         findings: &mut Findings,
     ) {
         let changed = self.macros[position].age.changed;
@@ -121,7 +124,7 @@ impl Macros {
                 let text = self.macros[position].text.clone();
                 let shown = unspliced.as_str().into();
                 if let Some(error) = self.diagnostic(error, &shown, &text, context) {
-                    findings.error(error);
+                    findings.error(misused_list(error, unspliced, lists));
                 }
                 None
             }
@@ -210,6 +213,11 @@ impl Macros {
         text.locate(Span { start: span.start % TEXT_STRIDE, end: span.end % TEXT_STRIDE })
     }
 
+    /// Whether a span of a resolved tree is about the text of a macro.
+    pub(crate) fn is_in_macro(span: Span) -> bool {
+        span.start >= TEXT_STRIDE
+    }
+
     /// The offset in the text it is about of an offset in a resolved tree.
     pub(crate) fn offset(offset: usize) -> usize {
         offset % TEXT_STRIDE
@@ -279,9 +287,31 @@ pub(crate) fn syntax_diagnostic(
     context: &Context,
 ) -> Diagnostic {
     let context = context.in_condition(&text.as_str().into(), Some(error.offset));
-    let rest = &text.as_str()[error.offset.min(text.as_str().len())..];
+    let offset = error.offset.min(text.as_str().len());
+    // Falco stops behind the text with the escape; people look for the escape.
+    let escape = error.message.strip_prefix(UNKNOWN_ESCAPE);
+    let start = escape.and_then(|escape| text.as_str()[..offset].rfind(escape)).unwrap_or(offset);
+    let rest = &text.as_str()[start..];
     let word = rest.find(|c: char| c.is_whitespace() || "()=,".contains(c)).unwrap_or(rest.len());
-    let end = error.offset + word.max(1);
-    let place = text.locate(Span { start: error.offset, end });
+    let length = escape.map_or(word.max(1), str::len);
+    let place = text.locate(Span { start, end: start + length });
     Diagnostic::new(Code::CompileCondition, error.message, &context).at(place).help(error.help)
+}
+
+/// Says so if the error comes from a list that stands where a comparison is expected: its items were
+/// spliced in there, which no condition survives. `unspliced` is the condition without that.
+pub(crate) fn misused_list(error: Diagnostic, unspliced: &TracedText, lists: &Lists) -> Diagnostic {
+    let Ok(ast) = parse(unspliced.as_str(), MAX_CONDITION_DEPTH) else { return error };
+    let mut lists_as_macros = Vec::new();
+    for_each_macro(&ast, &mut |name, span| {
+        if lists.get(name).is_some() {
+            lists_as_macros.push((name, span));
+        }
+    });
+    let Some((name, span)) = lists_as_macros.first() else { return error };
+    let help = format!("a list stands in parentheses behind an operator: `a.b in ({name})`");
+    error
+        .title(format!("list `{name}` stands where a comparison or a macro is expected"))
+        .at(unspliced.locate(*span))
+        .help(Some(help))
 }

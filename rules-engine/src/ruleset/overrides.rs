@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Context, Diagnostic, Subject};
 use crate::document::Node;
 
 use super::Checked;
-use super::fields::{Fields, invalid, place_of};
+use super::fields::{Fields, invalid, place_of, place_of_word};
 
 /// The keys that an item kind lets be overridden.
 pub(super) struct Overridable {
@@ -61,7 +61,9 @@ impl Overrides {
         let context = overrides.with(Subject::Overrides, name, key.span());
         let refuse = |message: String| {
             let keys = overridable.append.iter().chain(overridable.replace).copied();
-            let help = closest(name, keys).map(|other| format!("a similar key exists: `{other}`"));
+            let help = closest(name, keys)
+                .filter(|other| *other != name)
+                .map(|other| format!("a similar key exists: `{other}`"));
             Box::new(Diagnostic::new(Code::YamlValidate, message, &context).help(help))
         };
         let can_append = overridable.append.contains(&name);
@@ -82,7 +84,8 @@ impl Overrides {
                      {append}{replace}"
                 );
                 let context = overrides.with(Subject::ValueFor, name, operation.span());
-                return Err(invalid(message, &context));
+                let title = message.trim_end().to_owned();
+                return Err(Box::new(invalid(message, &context).title(title)));
             }
         }
         Ok(())
@@ -135,8 +138,10 @@ impl Overrides {
         let Some(key) = unlisted else { return Ok(()) };
         let message =
             format!("Unexpected key '{key}': no corresponding entry under 'override' is defined.");
-        let place = fields.node.get(key).and_then(|node| place_of(node, fields.context));
-        Err(Box::new(Diagnostic::new(Code::YamlValidate, message, fields.context).at(place)))
+        let place = fields.node.member(key).and_then(|(key, _)| place_of_word(key, fields.context));
+        let help = format!("add `{key}: replace` under `override`, or leave the key out");
+        let error = Diagnostic::new(Code::YamlValidate, message, fields.context);
+        Err(Box::new(error.at(place).help(Some(help))))
     }
 }
 
@@ -147,7 +152,10 @@ fn wanted(listed: &[String], operation: &str, key: &str, fields: Fields<'_, '_>)
     if !fields.has(key) {
         let message =
             format!("An {operation} override for '{key}' was specified but '{key}' is not defined");
-        return Err(invalid(message, fields.context));
+        let entry = fields.node.get("override").and_then(|map| map.member(key));
+        let place = entry.and_then(|(key, _)| place_of(key, fields.context));
+        let help = format!("add the key with its new value to the item: `{key}: …`");
+        return Err(Box::new(invalid(message, fields.context).at(place).help(Some(help))));
     }
     Ok(true)
 }

@@ -8,6 +8,9 @@ use super::fields::{Fields, invalid};
 use super::read::Reader;
 use super::{Checked, PluginRequirement};
 
+/// Plugins that do no more than add fields to system calls.
+const PLUGINS_FOR_SYSTEM_CALLS: [&str; 2] = ["container", "k8smeta"];
+
 impl Reader<'_> {
     pub(super) fn plugin_versions(&mut self, item: Node<'_>, file: &Context) -> Checked<()> {
         let Some(entries) = item.get("required_plugin_versions") else { return Ok(()) };
@@ -74,7 +77,8 @@ fn alternative(fields: Fields<'_, '_>) -> Checked<(String, String)> {
 
 /// Checks the requirements of all files against the loaded plugins.
 ///
-/// Of the alternatives, the first that is loaded decides, even if a later one would do.
+/// Of the alternatives, the first that is loaded decides, even if a later one would do. A plugin
+/// that only adds to system calls need not be there: the rules about these are left out.
 ///
 /// # Errors
 ///
@@ -88,6 +92,9 @@ pub(crate) fn check_requirements(
             plugins.iter().find(|plugin| plugin.name == *name).map(|plugin| (plugin, required))
         });
         let Some((plugin, required)) = loaded else {
+            if requirement.is_for_system_calls() {
+                continue;
+            }
             let alternatives: Vec<String> = requirement
                 .alternatives
                 .iter()
@@ -111,6 +118,12 @@ pub(crate) fn check_requirements(
         }
     }
     Ok(())
+}
+
+impl PluginRequirement {
+    fn is_for_system_calls(&self) -> bool {
+        self.alternatives.iter().any(|(name, _)| PLUGINS_FOR_SYSTEM_CALLS.contains(&name.as_str()))
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +162,7 @@ mod tests {
             &[("c", "0.1.0"), ("d", "0.2.0")],
             Err("Plugin requirement not satisfied, must load one of: c (>= 0.1.0), d (>= 0.2.0)"),
         );
+        check(&[("container", "0.4.0")], Ok(()));
         check(&[("odd", "1.0.0")], Err("Plugin 'odd' has invalid version string 'x'"));
     }
 }

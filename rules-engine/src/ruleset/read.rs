@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::condition::closest;
 use crate::diagnostic::{Code, Context, Diagnostic, Subject};
 use crate::document::{Documents, Node, SyntaxError, parse, parse_u32, parse_version};
@@ -9,7 +11,7 @@ use crate::load::{ENGINE_VERSION, EventSource};
 use crate::schema::SchemaStatus;
 use crate::text::{FileSpan, RulesText, Span};
 
-use super::fields::{Fields, invalid, place_of};
+use super::fields::{Fields, invalid, place_of, place_of_word};
 use super::{Checked, Definitions, Findings};
 
 /// Messages about keys that still work and should no longer be used.
@@ -92,6 +94,7 @@ fn syntax_diagnostic(context: &Context, error: SyntaxError) -> Diagnostic {
     Diagnostic::new(Code::YamlParse, message, &context.with(Subject::ValueFor, "", at))
         .title(error.reason)
         .at(Some(place))
+        .help(error.help)
 }
 
 impl Reader<'_> {
@@ -102,6 +105,7 @@ impl Reader<'_> {
                 "Unexpected element type. Each element should be a yaml associative array.";
             return Err(invalid(message, &context));
         }
+        self.warn_of_duplicate_keys(item, &context);
         match ITEM_KEYS.into_iter().find(|key| item.get(key).is_some()) {
             Some("required_engine_version") => self.engine_version(item, file),
             Some("required_plugin_versions") => self.plugin_versions(item, file),
@@ -110,12 +114,14 @@ impl Reader<'_> {
             Some(_) => self.rule(item, file),
             None => {
                 let key = item.members().next().and_then(|(key, _)| key.scalar());
-                let help = key
-                    .and_then(|key| closest(key, ITEM_KEYS))
-                    .map(|kind| format!("a similar kind of item exists: `{kind}`"));
+                let help = match key.and_then(|key| closest(key, ITEM_KEYS)) {
+                    Some(kind) => format!("a similar kind of item exists: `{kind}`"),
+                    None => format!("kinds of items are `{}`", ITEM_KEYS.join("`, `")),
+                };
                 let message = "Unknown top level item";
-                self.findings
-                    .warning(Diagnostic::new(Code::UnknownItem, message, &context).help(help));
+                self.findings.warning(
+                    Diagnostic::new(Code::UnknownItem, message, &context).help(Some(help)),
+                );
                 Ok(())
             }
         }
@@ -140,7 +146,9 @@ impl Reader<'_> {
                 "Rules require engine version {major}.{minor}.{patch}, but engine version is \
                  {ENGINE_VERSION}"
             );
-            return Err(Box::new(Diagnostic::new(Code::Validate, message, &context)));
+            let help = "lower the number if the file uses nothing that is newer";
+            let error = Diagnostic::new(Code::Validate, message, &context);
+            return Err(Box::new(error.help(Some(help.to_owned()))));
         }
         let largest = &mut self.definitions.required_engine_version;
         *largest = required.max(*largest);
@@ -165,8 +173,31 @@ impl Reader<'_> {
                 .map(|other| format!("a similar key exists: `{other}`"));
             self.findings.warning(
                 Diagnostic::new(Code::UnknownKey, message, context)
-                    .at(place_of(node, context))
+                    .at(place_of_word(node, context))
                     .help(help),
+            );
+        }
+    }
+
+    /// Warns of keys that occur again in an item.
+    fn warn_of_duplicate_keys(&mut self, node: Node<'_>, context: &Context) {
+        let mut seen = FxHashMap::default();
+        for (key, _) in node.members() {
+            let Some(name) = key.scalar() else { continue };
+            let first = *seen.entry(name).or_insert(key.span().start);
+            if first == key.span().start {
+                continue;
+            }
+            let (line, _) = context.file().line_column(first);
+            let message = format!("key `{name}` stands here again, and only the first counts");
+            let help = format!(
+                "the first is in line {}; if a new item was meant, start it with `- `",
+                line + 1
+            );
+            self.findings.warning(
+                Diagnostic::new(Code::DuplicateKey, message, context)
+                    .at(place_of_word(key, context))
+                    .help(Some(help)),
             );
         }
     }

@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Context, Diagnostic, Subject};
 use crate::document::Node;
 use crate::text::TracedText;
 
-use super::fields::{Fields, invalid, text_value};
+use super::fields::{Fields, NO_KEY, invalid, text_value};
 use super::{Checked, ExceptionValue, Findings};
 
 /// An exception as written; what may be absent depends on what it is used for.
@@ -52,7 +52,9 @@ pub(super) fn read_exceptions(
         }
         let fields = Fields { node: element, context: &context };
         if !is_appended && !fields.has("fields") {
-            return Err(invalid("Item has no mapping for key 'fields'", &context));
+            let error = *invalid(format!("{NO_KEY} 'fields'"), &context);
+            let help = "say what the values are compared with: `fields: [a.b, a.c]`";
+            return Err(Box::new(error.help(Some(help.to_owned()))));
         }
         read.push(WrittenException {
             name,

@@ -9,7 +9,7 @@ use crate::load::SYSCALL;
 use crate::priority::Priority;
 
 use super::define::RuleChange;
-use super::fields::Fields;
+use super::fields::{Fields, NO_KEY};
 use super::overrides::{Overridable, Overrides};
 use super::read::Reader;
 use super::read_exception::{WrittenException, read_exceptions};
@@ -54,6 +54,9 @@ const ENABLED_IS_DEPRECATED: &str = "The standalone 'enabled' key usage is depre
                                      approach requires also a 'replace' entry under the \
                                      'override' key (i.e. 'enabled: replace').";
 
+const CHANGES_NEED_OVERRIDE: &str = "a rule of this name is defined above; to change parts of it, list \
+                                     their keys under `override`, as in `priority: replace`";
+
 /// A rule with one of these keys is a definition, if it is nothing else.
 const DEFINITION_KEYS: [&str; 4] = ["condition", "output", "desc", "priority"];
 
@@ -72,7 +75,13 @@ impl Reader<'_> {
         } else if !DEFINITION_KEYS.iter().any(|key| fields.has(key)) {
             self.switch_rule(&name, fields)?;
         } else {
-            let (rule, exceptions) = self.definition(name, fields)?;
+            let exists = self.definitions.rules.get(&name).is_some();
+            let (rule, exceptions) = self.definition(name, fields).map_err(|error| {
+                match exists && error.message.starts_with(NO_KEY) && error.advice.place.is_none() {
+                    true => Box::new(error.help(Some(CHANGES_NEED_OVERRIDE.to_owned()))),
+                    false => error,
+                }
+            })?;
             self.define_rule(rule, exceptions)?;
         }
         self.warn_of_unknown_keys(item, &RULE_KEYS, &context);

@@ -43,14 +43,14 @@ fn shift_term(term: &mut Term, shift: &impl Fn(&mut Span)) {
     }
 }
 
-/// Calls `visit` for the name of every macro.
-pub(crate) fn for_each_macro<'a>(ast: &'a Ast, visit: &mut impl FnMut(&'a str)) {
+/// Calls `visit` for the name of every macro, and where it stands.
+pub(crate) fn for_each_macro<'a>(ast: &'a Ast, visit: &mut impl FnMut(&'a str, Span)) {
     match ast {
         Ast::And(children) | Ast::Or(children) => {
             children.iter().for_each(|child| for_each_macro(child, visit));
         }
         Ast::Not(child) => for_each_macro(child, visit),
-        Ast::Macro { name, .. } => visit(name),
+        Ast::Macro { name, span } => visit(name, *span),
         Ast::Check(_) => {}
     }
 }

@@ -1,4 +1,5 @@
-//! Every code of a diagnostic, as people see it.
+//! Every code of a diagnostic, as people see it. More mistakes, each in a file of its own, are in
+//! `tests/broken`.
 
 use insta::assert_snapshot;
 
@@ -18,11 +19,13 @@ fn yaml_parse() {
   desc: d
 "#,
     ]), @r"
-    error[LOAD_ERR_YAML_PARSE]: illegal placement of ':' indicator
-     --> rules.yaml:2:7
+    error[LOAD_ERR_YAML_PARSE]: no `]` closes this `[`
+     --> rules.yaml:1:9
       |
-    2 |   desc: d
-      |       ^
+    1 | - rule: [unclosed
+      |         ^
+      |
+      = help: put `]` behind the last element, and `,` between elements
     ");
 }
 
@@ -45,24 +48,6 @@ fn yaml_validate() {
       |             ^^^^^^
       |
       = help: a similar priority exists: `WARNING`
-    ");
-}
-
-#[test]
-fn missing_key() {
-    assert_snapshot!(rendered(&[
-        r#"
-- macro: m
-  conditon: t.u=1
-"#,
-    ]), @r"
-    error[LOAD_ERR_YAML_VALIDATE]: Item has no mapping for key 'condition'
-     --> rules.yaml:1:3
-      |
-    1 | - macro: m
-      |   ^^^^^^^^
-      |
-      = help: a similar key exists: `conditon`
     ");
 }
 
@@ -91,46 +76,6 @@ fn compile_condition_unknown_field() {
 }
 
 #[test]
-fn compile_condition_syntax() {
-    assert_snapshot!(rendered(&[
-        r#"
-- rule: r
-  desc: d
-  condition: "t.str = \"a\" adn t.u = 1"
-  output: o
-  priority: INFO
-  source: tsrc
-"#,
-    ]), @r#"
-    error[LOAD_ERR_COMPILE_CONDITION]: unexpected token after 'a', expecting 'or', 'and'
-     --> rules.yaml:3:29
-      |
-    3 |   condition: "t.str = \"a\" adn t.u = 1"
-      |                             ^^^
-    "#);
-}
-
-#[test]
-fn compile_condition_end() {
-    assert_snapshot!(rendered(&[
-        r#"
-- rule: r
-  desc: d
-  condition: t.u = 1 and
-  output: o
-  priority: INFO
-  source: tsrc
-"#,
-    ]), @r"
-    error[LOAD_ERR_COMPILE_CONDITION]: expected blank or '(' after 'and'
-     --> rules.yaml:3:25
-      |
-    3 |   condition: t.u = 1 and
-      |                         ^
-    ");
-}
-
-#[test]
 fn compile_output() {
     assert_snapshot!(rendered(&[
         r#"
@@ -147,6 +92,8 @@ fn compile_output() {
       |
     4 |   output: it was %t.srt
       |                   ^^^^^
+      |
+      = help: a similar field exists: `t.str`
     ");
 }
 
@@ -175,26 +122,6 @@ fn validate_undefined_macro() {
 }
 
 #[test]
-fn validate_macro_order() {
-    assert_snapshot!(rendered(&[
-        r#"
-- macro: m
-  condition: later
-- macro: later
-  condition: t.u = 1
-"#,
-    ]), @r"
-    error[LOAD_ERR_VALIDATE]: undefined macro `later`
-     --> rules.yaml:2:14
-      |
-    2 |   condition: later
-      |              ^^^^^
-      |
-      = help: a macro can use only macros that are defined before it
-    ");
-}
-
-#[test]
 fn error_in_a_macro_is_shown_there() {
     assert_snapshot!(rendered(&[
         r#"
@@ -213,6 +140,8 @@ fn error_in_a_macro_is_shown_there() {
       |
     2 |   condition: t.nope = 1
       |              ^^^^^^ no event of source `tsrc` has this field
+      |
+      = note: rule `r` uses it
     ");
 }
 
@@ -237,6 +166,8 @@ fn error_in_a_list_item_is_shown_there() {
       |
     4 |     - two
       |       ^^^
+      |
+      = help: the left side is a number, so a whole number is expected
     ");
 }
 
@@ -258,6 +189,8 @@ fn error_in_another_file_is_shown_there() {
       |
     2 |   condition: or t.u = 
       |                      ^
+      |
+      = help: the condition ends here, and something must follow `=`
 
     warning[LOAD_DEPRECATED_ITEM]: 'append' key is deprecated. Add an 'append' entry (e.g. 'condition: append') under 'override' instead.
      --> rules1.yaml:3:11
@@ -294,27 +227,6 @@ fn exception() {
 }
 
 #[test]
-fn source_forgotten() {
-    assert_snapshot!(rendered(&[
-        r#"
-- rule: r
-  desc: d
-  condition: ka.verb = get
-  output: o
-  priority: INFO
-"#,
-    ]), @r"
-    error[LOAD_ERR_COMPILE_CONDITION]: unknown field `ka.verb`
-     --> rules.yaml:3:14
-      |
-    3 |   condition: ka.verb = get
-      |              ^^^^^^^ no event of source `syscall` has this field
-      |
-      = help: `ka.verb` is a field of source `k8s_audit`, and the rule is of `syscall`
-    ");
-}
-
-#[test]
 fn all_errors_are_shown() {
     assert_snapshot!(rendered(&[
         r#"
@@ -329,12 +241,16 @@ fn all_errors_are_shown() {
       |
     1 | - list: l
       |   ^^^^^^^
+      |
+      = help: add the key: `items: …`
 
     error[LOAD_ERR_YAML_VALIDATE]: Mapping for key 'condition' is empty
      --> rules.yaml:3:3
       |
     3 |   condition:
       |   ^^^^^^^^^^
+      |
+      = help: write a value behind `condition:`
 
     error[LOAD_ERR_YAML_VALIDATE]: Unexpected element type. Each element should be a yaml associative array.
      --> rules.yaml:4:3
@@ -383,6 +299,8 @@ fn unsafe_na_check() {
       |
     3 |   condition: ka.verb = <NA>
       |                        ^^^^
+      |
+      = help: a comparison with a missing value is never true; write `not … exists`
     ");
 }
 
@@ -595,8 +513,53 @@ fn unknown_key() {
      --> rules.yaml:4:3
       |
     4 |   ouput: x
-      |   ^^^^^^^^
+      |   ^^^^^
       |
       = help: a similar key exists: `output`
     ");
+}
+
+#[test]
+fn duplicate_key() {
+    assert_snapshot!(rendered(&[
+        r#"
+- rule: r
+  desc: d
+  condition: t.u=1
+  output: o
+  priority: INFO
+  source: tsrc
+  output: p
+"#,
+    ]), @r"
+    warning[LOAD_DUPLICATE_KEY]: key `output` stands here again, and only the first counts
+     --> rules.yaml:7:3
+      |
+    7 |   output: p
+      |   ^^^^^^
+      |
+      = help: the first is in line 4; if a new item was meant, start it with `- `
+    ");
+}
+
+#[test]
+fn typographic_quote() {
+    assert_snapshot!(rendered(&[
+        r#"
+- rule: r
+  desc: d
+  condition: t.str = “a”
+  output: o
+  priority: INFO
+  source: tsrc
+"#,
+    ]), @r#"
+    warning[LOAD_TYPOGRAPHIC_QUOTE]: the quotes in this text are part of it
+     --> rules.yaml:3:22
+      |
+    3 |   condition: t.str = “a”
+      |                      ^^^
+      |
+      = help: quotes that enclose a text are `"` or `'`
+    "#);
 }

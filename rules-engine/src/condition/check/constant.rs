@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::condition::ast::{self, Operator};
 use crate::condition::check::{CheckErrorKind, Checked, Checker};
+use crate::condition::class_for;
 use crate::condition::typed::Constant;
 use crate::field::FieldType;
 use crate::operator::Regex;
@@ -42,7 +43,10 @@ impl Checker<'_> {
             FieldType::IpAddr => read_address(&text),
             FieldType::IpNet => read_network(&text),
         };
-        read.or_else(|message| self.error(CheckErrorKind::Constant, constant.span, message))
+        read.or_else(|message| {
+            let help = help(kind, operator, &text);
+            self.error_with_help(CheckErrorKind::Constant, constant.span, message, help)
+        })
     }
 
     pub(super) fn no_nul(&self, text: &[u8], span: ast::Span) -> Checked<()> {
@@ -52,6 +56,35 @@ impl Checker<'_> {
         let message = r"filter error: filter value cannot contain a NUL byte (\x00)".to_owned();
         self.error(CheckErrorKind::Constant, span, message)
     }
+}
+
+/// What a constant of the left side's type looks like.
+fn help(kind: FieldType, operator: Operator, text: &str) -> Option<String> {
+    let help = match kind {
+        FieldType::String if operator != Operator::Regex => return None,
+        FieldType::String => return help_for_pattern(text),
+        FieldType::Uint64 | FieldType::RelTime | FieldType::AbsTime => {
+            "the left side is a number, so a whole number is expected"
+        }
+        FieldType::Bool => "the left side is a truth value: `true` or `false`",
+        FieldType::IpAddr => "the left side is an address, such as 10.0.0.1 or ::1",
+        FieldType::IpNet => "the left side is matched with networks, such as 10.0.0.0/8",
+    };
+    Some(help.to_owned())
+}
+
+/// What patterns of other libraries have, and POSIX patterns have not.
+fn help_for_pattern(pattern: &str) -> Option<String> {
+    if pattern.contains("(?") {
+        return Some(
+            "patterns are POSIX regular expressions, in which `(?` has no meaning; look-ahead can \
+             often be written as a second comparison with `not`"
+                .to_owned(),
+        );
+    }
+    let escape = ["\\d", "\\w", "\\s"].into_iter().find(|escape| pattern.contains(escape))?;
+    let class = class_for(escape)?;
+    Some(format!("patterns are POSIX regular expressions: write `{class}` for `{escape}`"))
 }
 
 fn read_text(operator: Operator, text: &[u8]) -> Result<Constant, String> {

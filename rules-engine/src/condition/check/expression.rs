@@ -44,11 +44,23 @@ impl Checker<'_> {
                 FieldError::Unknown(_) => CheckErrorKind::UnknownField,
                 _ => CheckErrorKind::FieldArgument,
             };
-            let help = closest(name, self.catalogue.names())
-                .filter(|similar| *similar != name)
-                .map(|similar| format!("a similar field exists: `{similar}`"));
-            let error = self.error(kind, span, error.to_string());
-            error.map_err(|error| super::CheckError { help, ..error })
+            let help = match &error {
+                FieldError::Unknown(_) => closest(name, self.catalogue.names())
+                    .filter(|similar| *similar != name)
+                    .map(|similar| format!("a similar field exists: `{similar}`")),
+                FieldError::MissingArgument { .. } => {
+                    Some(format!("the argument stands in brackets: `{name}[…]`"))
+                }
+                FieldError::UnwantedArgument { .. } => Some(format!("write `{name}`")),
+                FieldError::InvalidIndex { .. } => {
+                    Some(format!("elements are counted from 0: `{name}[0]`"))
+                }
+                FieldError::UnbalancedArgument { .. } => {
+                    Some("an argument cannot contain a blank".to_owned())
+                }
+                FieldError::BinaryArgument { .. } => None,
+            };
+            self.error_with_help(kind, span, error.to_string(), help)
         })
     }
 

@@ -331,7 +331,8 @@ fn errors_say_where_and_what_was_meant() {
     let error = refuse("t.u in (1, x)", "x is not a valid number");
     assert_eq!((error.span.start, error.span.end, error.stock_offset), (11, 12, 0));
     let error = refuse("t.key = a", "filter 't.key': t.key requires an argument but none provided");
-    assert_eq!((error.kind, error.help), (CheckErrorKind::FieldArgument, None));
+    assert_eq!(error.kind, CheckErrorKind::FieldArgument);
+    assert_eq!(error.help.as_deref(), Some("the argument stands in brackets: `t.key[…]`"));
 }
 
 #[test]

@@ -116,16 +116,27 @@ fn without_container_info(output: &TracedText) -> TracedText {
 }
 
 fn diagnostic(error: OutputError, text: &TracedText, context: &Context) -> Diagnostic {
-    let rest = &text.as_str()[error.offset.min(text.as_str().len())..];
-    let is_part_of_name = |c: char| c.is_ascii_alphanumeric() || "._[]".contains(c);
-    let name = rest.find(|c| !is_part_of_name(c)).unwrap_or(rest.len());
-    let place = text.locate(Span { start: error.offset, end: error.offset + name.max(1) });
-    let diagnostic = Diagnostic::new(Code::CompileOutput, error.message, context).at(place);
-    if name == 0 || !diagnostic.message.starts_with("unknown filter") {
-        return diagnostic;
+    let OutputError { message, offset, length, help } = error;
+    let is_unknown = message.starts_with("unknown filter");
+    let diagnostic = Diagnostic::new(Code::CompileOutput, message, context);
+    if length > 0 {
+        let name = &text.as_str()[offset..offset + length];
+        let diagnostic =
+            diagnostic.at(text.locate(Span { start: offset, end: offset + length })).help(help);
+        return match is_unknown {
+            true => diagnostic.title(format!("unknown field `{name}` in the output")),
+            false => diagnostic,
+        };
     }
-    let title = format!("unknown field `{}` in the output", &rest[..name]);
-    diagnostic.title(title)
+    // The per cent sign is what people see; a width may stand behind it.
+    let sign = text.as_str()[..offset].rfind('%').unwrap_or(offset);
+    let diagnostic = diagnostic.at(text.locate(Span { start: sign, end: sign + 1 }));
+    match text.as_str()[sign..].starts_with('%') {
+        true => diagnostic
+            .title("no field follows this `%`")
+            .help(Some("a `%` always starts a field; say `percent` if none is meant".to_owned())),
+        false => diagnostic,
+    }
 }
 
 /// What looks like a field's name after each per cent sign.
