@@ -17,6 +17,7 @@ mod syslog;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -59,7 +60,8 @@ enum Job {
     Alert(Arc<Alert>),
     /// Answered when everything before it is written.
     Commit(SyncSender<()>),
-    Reopen,
+    /// Makes an idle worker look whether it shall reopen its output.
+    Wake,
     Stop,
 }
 
@@ -79,6 +81,8 @@ pub(crate) enum StartError {
 pub(crate) struct Outputs {
     sender: AlertSender,
     workers: Vec<JoinHandle<()>>,
+    /// One for each worker: it shall close its output and open it again.
+    reopens: Vec<Arc<AtomicBool>>,
     abandon: Arc<AtomicBool>,
 }
 
@@ -113,14 +117,22 @@ impl Outputs {
         if config.stdout {
             outputs.push(Box::new(StdoutOutput::default()));
         }
-        if config.syslog {
-            outputs.push(Box::new(SyslogOutput::new(syslog::SOCKET.into())));
-        }
         if let Some(program) = &config.program {
             outputs.push(Box::new(ProgramOutput::new(program.program.clone(), program.keep_alive)));
         }
         if let Some(http) = &config.http {
             outputs.push(Box::new(HttpOutput::new(http, json)?));
+        }
+        // Falco's packages enable it everywhere, and in a container there is no daemon: waiting for one would stop all
+        // event sources.
+        let has_daemon = Path::new(syslog::SOCKET).exists();
+        if config.syslog && (has_daemon || outputs.is_empty()) {
+            outputs.push(Box::new(SyslogOutput::new(syslog::SOCKET.into())));
+        } else if config.syslog {
+            tracing::error!(
+                "Failed to init output: syslog: no daemon listens on {}, going on without it",
+                syslog::SOCKET
+            );
         }
         if outputs.is_empty() {
             return Err(StartError::NoOutput);
@@ -133,17 +145,19 @@ impl Outputs {
         let abandon = Arc::new(AtomicBool::new(false));
         let mut queues = Vec::new();
         let mut workers = Vec::new();
+        let mut reopens = Vec::new();
         for output in outputs {
             let (queue, jobs) = sync_channel(capacity);
             let counters = metrics.output(output.name());
-            let abandon = Arc::clone(&abandon);
+            let (reopen, abandon) = (Arc::default(), Arc::clone(&abandon));
+            reopens.push(Arc::clone(&reopen));
             let name = format!("output-{}", output.name());
-            let worker = Worker { output, jobs, counters, abandon };
+            let worker = Worker { output, jobs, counters, reopen, abandon };
             let thread = std::thread::Builder::new().name(name).spawn(move || worker.run());
             workers.push(thread.expect("the system can start a thread at start-up"));
             queues.push(queue);
         }
-        Outputs { sender: AlertSender { queues, dirty: false }, workers, abandon }
+        Outputs { sender: AlertSender { queues, dirty: false }, workers, reopens, abandon }
     }
 
     /// A handle for one more thread.
@@ -151,11 +165,12 @@ impl Outputs {
         self.sender.clone()
     }
 
-    /// Asks every output to close and open again.
+    /// Asks every output to close and open again; does not wait until it has.
     pub(crate) fn reopen(&self) {
-        for queue in &self.sender.queues {
-            // A worker that has ended has nothing to reopen.
-            queue.send(Job::Reopen).ok();
+        for (queue, reopen) in self.sender.queues.iter().zip(&self.reopens) {
+            reopen.store(true, Ordering::Relaxed);
+            // A worker whose queue is full is awake, and one that has ended has nothing to reopen.
+            queue.try_send(Job::Wake).ok();
         }
     }
 
@@ -231,6 +246,7 @@ struct Worker {
     output: Box<dyn Output>,
     jobs: Receiver<Job>,
     counters: OutputCounters,
+    reopen: Arc<AtomicBool>,
     abandon: Arc<AtomicBool>,
 }
 
@@ -238,6 +254,12 @@ impl Worker {
     fn run(mut self) {
         let mut unwritten = 0;
         loop {
+            if self.reopen.swap(false, Ordering::Relaxed) {
+                if !self.flush(&mut unwritten) {
+                    return;
+                }
+                self.output.reopen();
+            }
             // Under load several alerts share a write; an idle queue writes at once.
             let job = match self.jobs.try_recv() {
                 Ok(job) => job,
@@ -256,12 +278,7 @@ impl Worker {
                     // The committing thread may have given up waiting.
                     done.send(()).ok();
                 }
-                Job::Reopen => {
-                    if !self.flush(&mut unwritten) {
-                        return;
-                    }
-                    self.output.reopen();
-                }
+                Job::Wake => {}
                 Job::Stop => {
                     self.flush(&mut unwritten);
                     return;
@@ -396,6 +413,24 @@ mod tests {
         drop(sender);
         outputs.close(Duration::ZERO);
         assert!(written.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn reopening_does_not_wait_for_room_in_the_queue() {
+        let (outputs, written) = start(usize::MAX);
+        let mut sender = outputs.sender();
+        // One is being written, two fill the queue.
+        for line in ["a", "b", "c"] {
+            sender.push(alert(line)).unwrap();
+        }
+        outputs.reopen();
+        outputs.close(Duration::ZERO);
+        assert!(written.lock().unwrap().is_empty());
+
+        let (outputs, written) = start(0);
+        outputs.reopen();
+        outputs.close(Duration::from_secs(5));
+        assert_eq!(*written.lock().unwrap(), ["reopened"]);
     }
 
     #[test]

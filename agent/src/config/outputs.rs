@@ -45,9 +45,6 @@ pub(crate) struct HttpOutputConfig {
     pub(crate) client_identity: Option<(PathBuf, PathBuf)>,
     /// Whether answers are printed on stdout.
     pub(crate) echo: bool,
-    pub(crate) compress_uploads: bool,
-    pub(crate) keep_alive: bool,
-    pub(crate) max_consecutive_timeouts: u8,
 }
 
 /// Who may have signed a server's certificate.
@@ -136,10 +133,12 @@ impl HttpOutputConfig {
             certificate_authority,
             client_identity: section.flag("mtls", false).then_some(client_identity),
             echo: section.flag("echo", false),
-            compress_uploads: section.flag("compress_uploads", false),
-            keep_alive: section.flag("keep_alive", false),
-            max_consecutive_timeouts: section.number("max_consecutive_timeouts", 5),
         };
+        // Stock compresses no upload either; connections are kept and requests repeated in any case. So these are only
+        // checked.
+        section.flag("compress_uploads", false);
+        section.flag("keep_alive", false);
+        section.number::<u8>("max_consecutive_timeouts", 5);
         let missing = config.url.is_empty();
         let message = "http output enabled but no url in configuration block";
         checked(section, config, enabled, missing.then_some(("url", message)))

@@ -62,7 +62,11 @@ impl Output for FileOutput {
         if !self.keep_alive || result.is_err() {
             self.file = None;
         }
-        result
+        result.map_err(|error| match error.kind() {
+            // A named pipe gets another reader; nobody gives up for that.
+            io::ErrorKind::BrokenPipe => io::Error::other(error),
+            _ => error,
+        })
     }
 
     fn reopen(&mut self) {

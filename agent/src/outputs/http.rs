@@ -84,14 +84,21 @@ impl HttpOutput {
         let mut response = request.send(alert)?;
         // Read to its end, the connection can serve the next request.
         let body = response.body_mut().with_config().limit(LONGEST_ECHO).read_to_vec();
-        if self.echo {
-            use io::Write as _;
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&body?)?;
-            stdout.write_all(b"\n")?;
+        // The alert has arrived, whatever becomes of the answer's text.
+        if self.echo
+            && let Err(error) = body.map_err(io::Error::other).and_then(|body| echo(&body))
+        {
+            tracing::error!("http: cannot echo an answer: {error}");
         }
         Ok(response.status())
     }
+}
+
+fn echo(answer: &[u8]) -> io::Result<()> {
+    use io::Write as _;
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(answer)?;
+    stdout.write_all(b"\n")
 }
 
 fn roots(certificates: &[Certificate<'static>], path: &Path) -> Result<RootCerts, HttpOutputError> {
@@ -223,9 +230,6 @@ mod tests {
             certificate_authority: CertificateAuthority::Directory("/etc/ssl/certs".into()),
             client_identity: None,
             echo: false,
-            compress_uploads: false,
-            keep_alive: false,
-            max_consecutive_timeouts: 5,
         }
     }
 

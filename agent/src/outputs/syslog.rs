@@ -14,6 +14,9 @@ pub(crate) const SOCKET: &str = "/dev/log";
 /// Facility "user-level messages", as in stock.
 const FACILITY: u8 = 1;
 
+/// The system's number for "message too long", for which std has no name.
+const EMSGSIZE: i32 = 90;
+
 /// Sends a datagram for each alert; the alert's priority is the severity.
 ///
 /// Source: `outputs_syslog.cpp` in Falco 0.45-dev, and RFC 3164 for the form of the datagram.
@@ -21,7 +24,7 @@ const FACILITY: u8 = 1;
 pub(crate) struct SyslogOutput {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    datagrams: VecDeque<String>,
+    datagrams: VecDeque<Vec<u8>>,
 }
 
 impl SyslogOutput {
@@ -47,19 +50,28 @@ impl Output for SyslogOutput {
         let priority = FACILITY << 3 | alert.priority as u8;
         let process = std::process::id();
         // Daemons on the same machine fill in time and host.
-        self.datagrams.push_back(format!("<{priority}>shikra[{process}]: {}", alert.line));
+        let datagram = format!("<{priority}>shikra[{process}]: {}", alert.line);
+        self.datagrams.push_back(datagram.into_bytes());
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        while let Some(datagram) = self.datagrams.front() {
+        while !self.datagrams.is_empty() {
             let socket = match self.socket.take() {
                 Some(socket) => socket,
                 None => self.connect()?,
             };
-            // A daemon that was restarted has a new socket: the next try connects again.
-            socket.send(datagram.as_bytes())?;
+            let datagram = &mut self.datagrams[0];
+            match socket.send(datagram) {
+                Ok(_) => drop(self.datagrams.pop_front()),
+                // What no socket can carry would stop all that follows.
+                Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
+                    datagram.truncate(datagram.len() / 2);
+                    tracing::warn!("syslog: an alert is too long, cut to {} bytes", datagram.len());
+                }
+                // A daemon that was restarted has a new socket: the next try connects again.
+                Err(error) => return Err(error),
+            }
             self.socket = Some(socket);
-            self.datagrams.pop_front();
         }
         Ok(())
     }
@@ -95,5 +107,21 @@ mod tests {
             // 15 = facility 1, severity debug.
             assert_eq!(received, format!("<15>shikra[{}]: {line}", std::process::id()));
         }
+    }
+
+    #[test]
+    fn an_alert_that_is_too_long_is_cut_and_does_not_stop_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        let mut output = SyslogOutput::new(path);
+        output.push(&alert(&"x".repeat(16 << 20)));
+        output.push(&alert("next"));
+        output.flush().unwrap();
+        let mut datagram = vec![0; 16 << 20];
+        let length = daemon.recv(&mut datagram).unwrap();
+        assert!(datagram[..length].ends_with(b"xxx"));
+        let length = daemon.recv(&mut datagram).unwrap();
+        assert!(datagram[..length].ends_with(b": next"));
     }
 }
