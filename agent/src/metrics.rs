@@ -115,6 +115,8 @@ impl Metrics {
         labels.extend(
             rule.tags.iter().map(|tag| (format!("tag_{}", label_name(tag)), "true".into())),
         );
+        // Two tags may become one name, and no label may stand twice.
+        labels.sort();
         labels.dedup_by(|a, b| a.0 == b.0);
         self.matches.get_or_create(&labels).inc();
     }
@@ -153,13 +155,13 @@ mod tests {
             name: "A \"rule\"".into(),
             priority: Priority::Warning,
             source: "k8s_audit".into(),
-            tags: vec!["T1552.007".into(), "k8s".into()],
+            tags: ["T1552.007", "k8s", "k8s.x", "k8s0", "k8s_x"].map(String::from).to_vec(),
             position: 0,
         });
         let text = metrics.encode();
         for line in [
             r#"falcosecurity_falco_events_total{source="k8s_audit"} 3"#,
-            r#"falcosecurity_falco_rules_matches_total{priority="4",rule_name="A \"rule\"",source="k8s_audit",tag_T1552_007="true",tag_k8s="true"} 1"#,
+            r#"falcosecurity_falco_rules_matches_total{priority="4",rule_name="A \"rule\"",source="k8s_audit",tag_T1552_007="true",tag_k8s="true",tag_k8s0="true",tag_k8s_x="true"} 1"#,
             r#"falcosecurity_falco_version_info{version="0.1.0"} 1"#,
             "falcosecurity_falco_reloads_total 0",
         ] {

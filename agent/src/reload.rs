@@ -8,9 +8,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::{Timestamp, ZonedDateTime};
@@ -76,6 +76,7 @@ impl Reloader {
     ///
     /// When the system cannot start one more thread.
     pub(crate) fn start(reload: Reload, watches: bool) -> io::Result<Reloader> {
+        reload.metrics.reload_timestamp_ns.set(now_ns());
         let (wakes, received) = sync_channel(4);
         let watch = watches.then(|| {
             let wakes = wakes.clone();
@@ -96,11 +97,21 @@ impl Reloader {
         self.wakes.try_send(Wake::Requested).ok();
     }
 
-    /// Ends the thread. A reload under way is finished first.
-    pub(crate) fn stop(self) {
-        // It has ended already only if it panicked, and then the panic is what matters.
-        self.wakes.send(Wake::Stop).ok();
-        if let Err(panic) = self.thread.join() {
+    /// Ends the thread. A reload under way is finished first, within `grace`: its alert may be for an output that never
+    /// returns.
+    pub(crate) fn stop(self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        let wait = || {
+            std::thread::park_timeout(Duration::from_millis(5));
+            Instant::now() < deadline
+        };
+        while let Err(TrySendError::Full(_)) = self.wakes.try_send(Wake::Stop)
+            && wait()
+        {}
+        while !self.thread.is_finished() && wait() {}
+        if !self.thread.is_finished() {
+            tracing::error!("the reload thread does not return, leaving it behind");
+        } else if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
     }

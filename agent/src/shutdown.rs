@@ -1,9 +1,13 @@
 //! Signals, and what else asks the agent to act, as requests.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How often a request is offered again that found no room.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// What the main thread is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +24,7 @@ pub(crate) enum Request {
 
 /// Starts listening; from now on these signals do not end the process by themselves.
 ///
-/// A second request of the same kind while the first is still waiting is dropped. The sender is for other
-/// reasons to ask, such as a changed file.
+/// The sender is for other reasons to ask, such as the end of an event source.
 pub(crate) fn listen(
     runtime: &tokio::runtime::Handle,
 ) -> io::Result<(SyncSender<Request>, Receiver<Request>)> {
@@ -38,8 +41,10 @@ pub(crate) fn listen(
         runtime.spawn(async move {
             while signals.recv().await.is_some() {
                 tracing::info!("{name}");
-                // Full means that eight requests wait already, of which one is surely like this.
-                requests.try_send(request).ok();
+                // The main thread is busy. Signals of one kind that come meanwhile are one.
+                while let Err(TrySendError::Full(_)) = requests.try_send(request) {
+                    tokio::time::sleep(RETRY).await;
+                }
             }
         });
     }

@@ -27,7 +27,8 @@ use crate::source_thread::{RunningSource, SourceError, SourceThread};
 use crate::statistics::Statistics;
 use crate::webserver::Webserver;
 
-/// How long sources get to finish their batch at the end, outputs to write what they have, and the summary to be printed.
+/// How long sources get to finish their batch at the end, then outputs to write what they have, then a reload under way, and
+/// at last the summary to be printed.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What a run starts from.
@@ -64,7 +65,8 @@ impl Start<'_> {
             fs::write(path, std::process::id().to_string())
                 .map_err(|source| AppError::PidFile { path: path.clone(), source })?;
         }
-        let deadline = self.cli.duration.map(|duration| Instant::now() + duration);
+        // What no clock reaches is no limit.
+        let deadline = self.cli.duration.and_then(|limit| Instant::now().checked_add(limit));
         let metrics = Arc::new(Metrics::new());
         let outputs = Outputs::start(&self.config.outputs, self.config.alerts.json, &metrics)?;
         let runtime = self.runtime()?;
@@ -295,7 +297,7 @@ impl Running {
             }
         }
         if let Some(reloader) = self.reloader {
-            reloader.stop();
+            reloader.stop(GRACE);
         }
         print_summary(self.statistics.summary());
     }
