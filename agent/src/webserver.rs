@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 
 use crate::config::WebserverConfig;
@@ -52,17 +56,7 @@ impl Webserver {
         let listener = TcpListener::bind(address).map_err(listen_error)?;
         listener.set_nonblocking(true).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let tls =
-            match &config.tls_certificate {
-                None => None,
-                Some(path) => {
-                    let loaded = runtime.block_on(RustlsConfig::from_pem_file(path, path));
-                    Some(loaded.map_err(|source| WebserverError::Certificate {
-                        path: path.clone(),
-                        source,
-                    })?)
-                }
-            };
+        let tls = config.tls_certificate.as_deref().map(tls_config).transpose()?;
         let service = router(config, versions, readiness, metrics).into_make_service();
         let handle = Handle::new();
         let _guard = runtime.enter();
@@ -88,6 +82,24 @@ impl Webserver {
             Err(panic) => tracing::error!("webserver: {panic}"),
         }
     }
+}
+
+/// TLS with the certificate and its key in one PEM file.
+fn tls_config(path: &Path) -> Result<RustlsConfig, WebserverError> {
+    let read = || {
+        let chain = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(io::Error::other)?;
+        let key = PrivateKeyDer::from_pem_file(path).map_err(io::Error::other)?;
+        // Named here, since a default of the process would have to be set before by somebody.
+        let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(io::Error::other)?;
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(RustlsConfig::from_config(Arc::new(server)))
+    };
+    read().map_err(|source| WebserverError::Certificate { path: path.to_owned(), source })
 }
 
 fn router(
@@ -116,5 +128,72 @@ fn router(
             router.route("/metrics", get(async move || (OPEN_METRICS, metrics.encode())))
         }
         None => router,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, Ipv4Addr, TcpStream};
+
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    fn start(certificate: &Path) -> Result<(Runtime, Webserver), WebserverError> {
+        let config = WebserverConfig {
+            enabled: true,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            threads: 1,
+            healthz_path: "/healthz".to_owned(),
+            tls_certificate: Some(certificate.to_owned()),
+            serves_metrics: false,
+        };
+        let runtime = Runtime::new().unwrap();
+        let webserver = Webserver::start(&config, String::new(), Arc::default(), None, runtime.handle())?;
+        Ok((runtime, webserver))
+    }
+
+    #[test]
+    fn health_is_served_over_tls() {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("both.pem");
+        fs::write(&path, pair.signing_key.serialize_pem() + &pair.cert.pem()).unwrap();
+        let (runtime, webserver) = start(&path).unwrap();
+
+        let mut roots = RootCertStore::empty();
+        roots.add(pair.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "localhost".try_into().unwrap();
+        let connection = ClientConnection::new(Arc::new(client), name).unwrap();
+        let tcp = TcpStream::connect(webserver.address).unwrap();
+        let mut stream = StreamOwned::new(connection, tcp);
+        let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with(r#"{"status": "ok"}"#), "{answer}");
+        webserver.stop(runtime.handle());
+    }
+
+    #[test]
+    fn a_file_without_certificate_or_key_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.pem");
+        fs::write(&path, "").unwrap();
+        for path in [path.as_path(), Path::new("/nowhere/falco.pem")] {
+            let error = start(path).unwrap_err().to_string();
+            let start = "invalid webserver configuration: cannot use webserver.ssl_certificate ";
+            assert_eq!(error, format!("{start}{}", path.display()));
+        }
     }
 }

@@ -11,8 +11,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, pem::PemObject},
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::CertificateDer,
 };
 
 use super::*;
@@ -261,23 +260,29 @@ fn many_clients_at_once_lose_nothing_and_keep_the_order_of_each_body() {
     }
 }
 
-fn tls_config(certificate: &str, key: Option<&str>) -> Config {
-    let fixture = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
-    Config { ssl_certificate: fixture(certificate), ssl_key: key.map(fixture), ..Config::default() }
+/// A certificate for `localhost` and its key, in `certificate.pem`, `key.pem` and both in `both.pem`.
+fn write_certificate(folder: &Path) -> CertificateDer<'static> {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write("certificate.pem", &certificate);
+    write("key.pem", &key);
+    write("both.pem", &(key + &certificate));
+    pair.cert.der().clone()
+}
+
+fn tls_config(folder: &Path, certificate: &str, key: Option<&str>) -> Config {
+    let path = |name| folder.join(name);
+    Config { ssl_certificate: path(certificate), ssl_key: key.map(path), ..Config::default() }
 }
 
 #[test]
 fn https_works_with_key_and_certificate_in_two_files_or_in_one() {
     let directory = tempfile::tempdir().unwrap();
-    let two = tls_config("certificate.pem", Some("key.pem"));
-    let both = directory.path().join("both.pem");
-    let read = |path| std::fs::read_to_string(path).unwrap();
-    std::fs::write(&both, read(two.ssl_key.as_ref().unwrap()) + &read(&two.ssl_certificate))
-        .unwrap();
-    let one = Config { ssl_certificate: both, ..Config::default() };
-
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&two.ssl_certificate).unwrap()).unwrap();
+    roots.add(write_certificate(directory.path())).unwrap();
+    let two = tls_config(directory.path(), "certificate.pem", Some("key.pem"));
+    let one = tls_config(directory.path(), "both.pem", None);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -322,15 +327,13 @@ fn what_cannot_be_opened_names_its_address_or_file() {
     );
 
     let tls = Address { tls: true, ..local("/") };
-    let check = |config: &Config, start: &str, file: &str| {
-        let error = error_of(&tls, config);
+    let directory = tempfile::tempdir().unwrap();
+    write_certificate(directory.path());
+    let check = |file: &str, start: &str| {
+        let error = error_of(&tls, &tls_config(directory.path(), file, None));
         assert!(error.starts_with(start) && error.contains(file), "{error}");
     };
-    check(&tls_config("absent.pem", None), "cannot read the certificate from", "absent.pem");
-    check(&tls_config("key.pem", None), "there is no certificate in", "key.pem");
-    check(
-        &tls_config("certificate.pem", None),
-        "cannot read the private key from",
-        "certificate.pem",
-    );
+    check("absent.pem", "cannot read the certificate from");
+    check("key.pem", "there is no certificate in");
+    check("certificate.pem", "cannot read the private key from");
 }
