@@ -5,15 +5,12 @@ mod running;
 mod select;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use plugin_host::{LogSeverity, LogSink};
-use rules_engine::{AppendOutput, Priority, Settings};
-use tracing::level_filters::LevelFilter;
+use rules_engine::{AppendOutput, Settings};
 
 use crate::cli::Cli;
 use crate::commands;
-use crate::config::{Config, DEFAULT_PATH, LogConfig, NoticeLevel};
+use crate::config::{Config, DEFAULT_PATH, NoticeLevel};
 use crate::logging;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
@@ -44,7 +41,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
         return Err(AppError::NoConfig);
     }
     let plugins = Plugins::load(&config, &executable())?;
-    let log = plugin_log(&config.log);
+    let log = logging::of_plugins(&config.log);
     if let Some(name) = &cli.plugin_info {
         return commands::plugin_info(name, &plugins, &log);
     }
@@ -81,7 +78,7 @@ fn load_config(cli: &Cli) -> Result<Config, AppError> {
         default.exists().then_some(default)
     });
     let config = Config::load(path, &cli.options, &|name| std::env::var(name).ok())?;
-    logging::start(log_level(&config.log), config.time_format_iso_8601);
+    logging::start(&config.log, config.time_format_iso_8601);
     for notice in &config.notices {
         match notice.level {
             NoticeLevel::Info => tracing::info!("{}", notice.text),
@@ -110,42 +107,6 @@ fn load_config(cli: &Cli) -> Result<Config, AppError> {
         );
     }
     Ok(config)
-}
-
-fn log_level(log: &LogConfig) -> LevelFilter {
-    if !log.stderr {
-        return LevelFilter::OFF;
-    }
-    match log.level {
-        Priority::Emergency | Priority::Alert | Priority::Critical | Priority::Error => {
-            LevelFilter::ERROR
-        }
-        Priority::Warning => LevelFilter::WARN,
-        Priority::Notice | Priority::Informational => LevelFilter::INFO,
-        Priority::Debug => LevelFilter::DEBUG,
-    }
-}
-
-/// Passes on what plugins log, as far as `libs_logger` wants it.
-fn plugin_log(config: &LogConfig) -> Arc<LogSink> {
-    let wanted = config.plugin_severity;
-    Arc::new(move |severity, component, message| {
-        if wanted.is_none_or(|least| severity > least) {
-            return;
-        }
-        match severity {
-            LogSeverity::Fatal | LogSeverity::Critical | LogSeverity::Error => {
-                tracing::error!("[libs]: {component}: {message}");
-            }
-            LogSeverity::Warning => tracing::warn!("[libs]: {component}: {message}"),
-            LogSeverity::Notice | LogSeverity::Info => {
-                tracing::info!("[libs]: {component}: {message}");
-            }
-            LogSeverity::Debug | LogSeverity::Trace => {
-                tracing::debug!("[libs]: {component}: {message}");
-            }
-        }
-    })
 }
 
 fn rules_loader(cli: &Cli, config: &Config, plugins: &Plugins) -> RulesLoader {

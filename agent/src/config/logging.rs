@@ -8,8 +8,8 @@ use super::section::Section;
 /// The settings of the agent's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogConfig {
-    pub(crate) stderr: bool,
-    pub(crate) syslog: bool,
+    /// Whether there is a log, on standard error.
+    pub(crate) enabled: bool,
     /// Less severe messages are not logged. Levels have the names of priorities.
     pub(crate) level: Priority,
     /// The least severe messages of plugins that are logged; `None` if they are not at all.
@@ -19,8 +19,8 @@ pub(crate) struct LogConfig {
 impl LogConfig {
     pub(super) fn read(root: &mut Section<'_, '_>) -> LogConfig {
         LogConfig {
-            stderr: root.flag("log_stderr", false),
-            syslog: root.flag("log_syslog", true),
+            // Service managers and container runtimes pass standard error on to wherever logs belong.
+            enabled: root.flag("log_stderr", false) | root.flag("log_syslog", true),
             level: root.parsed("log_level", Priority::Informational, |text| {
                 log_level(text).ok_or_else(|| format!("Unknown log level {text}"))
             }),

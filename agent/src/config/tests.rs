@@ -74,7 +74,7 @@ fn an_empty_file_gives_the_defaults_of_stock() {
     assert!(!config.outputs.is_any_enabled() && !config.webserver.enabled);
     assert_eq!((config.webserver.port, config.webserver.healthz_path.as_str()), (8765, "/healthz"));
     assert!(config.watch_config_files && !config.time_format_iso_8601);
-    assert!(config.log.syslog && !config.log.stderr);
+    assert!(config.log.enabled);
     assert!(config.notices.is_empty());
 }
 
@@ -357,6 +357,27 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
+fn what_is_meant_for_syslog_is_logged_too() {
+    for (text, expected) in [
+        ("log_stderr: true\nlog_syslog: false\n", true),
+        ("log_stderr: false\nlog_syslog: true\n", true),
+        ("log_stderr: false\nlog_syslog: false\n", false),
+    ] {
+        assert_eq!(load(text, &[]).log.enabled, expected, "{text}");
+    }
+}
+
+#[test]
+fn snapshots_of_metrics_are_not_left_out_in_silence() {
+    let files = Files::new(&[("falco.yaml", "metrics: {enabled: true, output_rule: true}\n")]);
+    assert_eq!(
+        files.notices(&files.load(&[]).unwrap()),
+        "Warning Ignoring 'metrics.output_rule' and 'metrics.output_file': there are no snapshots of metrics, only \
+         /metrics of the webserver\n"
+    );
+}
+
+#[test]
 fn a_driverless_engine_needs_no_notice() {
     let config = load("engine:\n  kind: nodriver\n", &[]);
     assert_eq!(
@@ -379,7 +400,7 @@ fn the_shipped_file_is_right() {
     assert_eq!(config.notices, []);
     let names: Vec<_> = config.plugins.list.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(names, ["k8saudit", "filetail", "json"]);
-    assert!(config.outputs.stdout && config.webserver.enabled && config.log.stderr);
+    assert!(config.outputs.stdout && config.webserver.enabled && config.log.enabled);
 }
 
 #[test]
