@@ -2,8 +2,13 @@
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use falco_plugin::base::{Metric, MetricLabel, MetricType, MetricValue};
+
+/// The time between two log lines about things of one kind: whoever sends garbage must not fill the log.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Counts since the start of the plugin state, shared by all threads of its source.
 #[derive(Debug, Default)]
@@ -28,16 +33,39 @@ pub(crate) struct Counters {
 
 /// A number that only grows.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct Counter {
+    count: AtomicU64,
+    last_report: Mutex<Option<Instant>>,
+}
 
 impl Counter {
     pub(crate) fn add(&self, count: u64) {
         // Nothing else is published with it, so no ordering is needed.
-        self.0.fetch_add(count, Ordering::Relaxed);
+        self.count.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts one more and logs why; of many that come soon after each other, only the first.
+    pub(crate) fn report(&self, why: impl FnOnce() -> String) {
+        self.add(1);
+        if self.is_report_due(Instant::now()) {
+            match self.value() {
+                1 => log::warn!("{}", why()),
+                count => log::warn!("{} ({count} such so far)", why()),
+            }
+        }
     }
 
     pub(crate) fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn is_report_due(&self, now: Instant) -> bool {
+        let mut last = self.last_report.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= PAUSE);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
     }
 }
 
@@ -58,5 +86,20 @@ impl Counters {
             metric(c"requests_too_large", &self.requests_too_large),
             metric(c"requests_postponed", &self.requests_postponed),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_a_kind_are_reported_now_and_then() {
+        let counter = Counter::default();
+        let start = Instant::now();
+        let due: Vec<u64> = (0..=25)
+            .filter(|second| counter.is_report_due(start + Duration::from_secs(*second)))
+            .collect();
+        assert_eq!(due, [0, 10, 20]);
     }
 }

@@ -24,9 +24,14 @@ impl EventReader {
         Self { document: Document::default(), payload: Vec::new(), max_event_bytes, counters }
     }
 
+    /// Where it counts what it drops. What is not JSON is for the caller to count, who knows where it stands.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Adds the events of one JSON text, such as a line of the audit log.
     pub(crate) fn read(&mut self, text: &[u8], events: &mut Events) -> Result<(), ParseError> {
-        self.document.parse(text).inspect_err(|_| self.counters.texts_not_json.add(1))?;
+        self.document.parse(text)?;
         self.add_document(events);
         Ok(())
     }
@@ -42,7 +47,6 @@ impl EventReader {
                 Ok(length) => rest = &rest[length..],
                 Err(mut error) => {
                     events.truncate(before);
-                    self.counters.texts_not_json.add(1);
                     error.offset += body.len() - rest.len();
                     return Err(error);
                 }
@@ -61,8 +65,8 @@ impl EventReader {
         if sink.add(document.root()).is_err() {
             // One foreign element spoils the whole array, as it does in stock.
             sink.events.truncate(before);
-            sink.counters.texts_not_recognized.add(1);
-            log::warn!("data not recognized as a k8s audit event");
+            let why = || "data not recognized as a k8s audit event".to_owned();
+            sink.counters.texts_not_recognized.report(why);
         }
     }
 }
@@ -99,20 +103,20 @@ impl Sink<'_> {
     fn add_event(&mut self, event: Value<'_>) {
         let time = event.get(b"stageTimestamp").and_then(Value::as_str);
         let Some(timestamp_ns) = time.and_then(|text| event_time::parse(&text)) else {
-            self.counters.events_without_time.add(1);
-            log::warn!(
-                "audit event {} dropped: stageTimestamp missing or not valid",
-                audit_id(event)
-            );
+            self.counters.events_without_time.report(|| {
+                let id = audit_id(event);
+                format!("audit event {id} dropped: stageTimestamp missing or not valid")
+            });
             return;
         };
-        // Duplicates by (auditID, stage) are to be dropped here: the API server sends a batch again after a time-out.
         self.payload.clear();
         event.write_compact(self.payload);
         let size = self.payload.len();
         if self.max_event_bytes.is_some_and(|limit| size > limit) {
-            self.counters.events_too_large.add(1);
-            log::warn!("event larger than maxEventSize: size={size} auditID={}", audit_id(event));
+            self.counters.events_too_large.report(|| {
+                let id = audit_id(event);
+                format!("event larger than maxEventSize: size={size} auditID={id}")
+            });
             return;
         }
         self.events.push(timestamp_ns, self.payload);
@@ -132,7 +136,7 @@ fn audit_id(event: Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::Counter;
+    use crate::{counters::Counter, line};
 
     fn reader(max_event_bytes: Option<usize>) -> EventReader {
         EventReader::new(max_event_bytes, Arc::default())
@@ -282,8 +286,8 @@ mod tests {
         let texts =
             ["{", "5", &event("a"), &event_at("b", "0"), &long, &format!("[{}]", event("c"))];
         for text in texts {
-            // Whether it is JSON is counted, too.
-            reader.read(text.as_bytes(), &mut Events::default()).ok();
+            let path = std::path::Path::new("audit.log");
+            line::read(&mut reader, path, 1, text.as_bytes(), &mut Events::default());
         }
         let Counters {
             events_without_time,

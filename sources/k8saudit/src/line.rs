@@ -9,7 +9,7 @@ use crate::event_list::EventReader;
 /// Longest line, in bytes: a line may hold a whole list of events.
 pub(crate) const LIMIT: usize = 64 << 20;
 
-/// Adds the events of a line; a line that is not JSON is logged and skipped, an empty one just skipped.
+/// Adds the events of a line; a line that is not JSON is counted, logged and skipped, an empty one just skipped.
 pub(crate) fn read(
     reader: &mut EventReader,
     path: &Path,
@@ -21,6 +21,7 @@ pub(crate) fn read(
         return;
     }
     if let Err(error) = reader.read(text, events) {
-        log::warn!("{} line {number}: {error}", path.display());
+        let why = || format!("{} line {number}: {error}", path.display());
+        reader.counters().texts_not_json.report(why);
     }
 }

@@ -83,12 +83,12 @@ impl ReadOnce {
                 match split {
                     Split::Line(text) => line::read(reader, &open.path, open.lines, text, events),
                     Split::TooLong { length } => {
-                        counters.lines_too_long.add(1);
-                        log::error!(
-                            "{} line {} is {length} bytes long, over the limit: skipped",
-                            open.path.display(),
-                            open.lines
-                        );
+                        counters.lines_too_long.report(|| {
+                            let (path, number) = (open.path.display(), open.lines);
+                            format!(
+                                "{path} line {number} is {length} bytes long, over the limit: skipped"
+                            )
+                        });
                     }
                 }
             };

@@ -47,10 +47,12 @@ impl Tail {
             line::read(&mut self.reader, line.path, line.number, line.text, events);
         }
         for notice in self.follower.take_notices() {
-            if let Notice::LineTooLong { .. } = notice {
-                self.counters.lines_too_long.add(1);
+            match notice {
+                Notice::LineTooLong { .. } => {
+                    self.counters.lines_too_long.report(|| notice.to_string());
+                }
+                _ => notice.log(),
             }
-            notice.log();
         }
     }
 

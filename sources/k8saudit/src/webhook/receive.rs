@@ -110,10 +110,9 @@ impl Intake {
     fn count(&self, refusal: &Answer) {
         match refusal {
             Answer::Full => self.counters.requests_postponed.add(1),
-            Answer::TooLarge(limit) => {
-                self.counters.requests_too_large.add(1);
-                log::warn!("request refused: its body is larger than webhookMaxBatchSize={limit}");
-            }
+            Answer::TooLarge(limit) => self.counters.requests_too_large.report(|| {
+                format!("request refused: its body is larger than webhookMaxBatchSize={limit}")
+            }),
             _ => {}
         }
     }
@@ -136,7 +135,7 @@ async fn take(intake: &Intake, reservation: Reservation, bytes: Vec<u8>) -> Answ
     let events = match parsing.await {
         Ok(Ok(events)) => events,
         Ok(Err(error)) => {
-            log::warn!("request refused: {error}");
+            intake.counters.texts_not_json.report(|| format!("request refused: {error}"));
             return Answer::NotJson(error.to_string());
         }
         Err(panic) => {
