@@ -75,6 +75,8 @@ pub(crate) struct LoadedFile {
     pub(crate) path: PathBuf,
     /// What Falco logs after `schema validation: `, which is `ok` if all is well.
     pub(crate) schema_status: String,
+    /// What was read from it, so that a later change is noticed.
+    pub(crate) text: String,
 }
 
 impl Config {
@@ -165,7 +167,8 @@ fn loaded_files(sources: &[Arc<Source>], findings: &Findings) -> Vec<LoadedFile>
                 None => "ok".to_string(),
                 Some((_, key)) => format!("failed for {key}: unknown key"),
             };
-            LoadedFile { path: source.name.clone().into(), schema_status }
+            let text = source.text.clone();
+            LoadedFile { path: source.name.clone().into(), schema_status, text }
         })
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -53,6 +53,8 @@ pub(crate) struct Reload {
     /// Of their contents.
     pub(crate) fingerprint: u64,
     pub(crate) config_files: Vec<PathBuf>,
+    /// Of the configuration files, as they were read last; `None` where one is gone.
+    pub(crate) config_contents: Vec<Option<Vec<u8>>>,
 }
 
 /// The running reload thread.
@@ -119,21 +121,22 @@ impl Reloader {
 
 impl Reload {
     fn run(mut self, mut watch: Option<Watch>, wakes: &Receiver<Wake>) {
-        let mut config_fingerprint = self.config_fingerprint();
         loop {
             let mut has_changed = false;
             if let Some(watch) = &mut watch {
                 // First watch, then look: what changes in between is not missed.
                 watch.arm(self.watched());
                 let rules = self.rules_fingerprint();
-                let config = self.config_fingerprint();
-                if config != config_fingerprint {
+                let config: Vec<_> =
+                    self.config_files.iter().map(|path| fs::read(path).ok()).collect();
+                let has_config_changed = config != self.config_contents;
+                if has_config_changed {
                     tracing::warn!(
                         "The configuration has changed: only rules are reloaded, all else needs a restart"
                     );
                 }
-                has_changed = (rules, config) != (self.fingerprint, config_fingerprint);
-                (self.fingerprint, config_fingerprint) = (rules, config);
+                has_changed = has_config_changed || rules != self.fingerprint;
+                (self.fingerprint, self.config_contents) = (rules, config);
             }
             if has_changed {
                 tracing::info!("SIGHUP received, restarting...");
@@ -198,11 +201,6 @@ impl Reload {
             |error| hash(&with_causes(&error)),
             |files| rules_files::fingerprint(&files),
         )
-    }
-
-    fn config_fingerprint(&self) -> u64 {
-        let contents = self.config_files.iter().map(|path| fs::read(path).ok());
-        hash(&contents.collect::<Vec<_>>())
     }
 }
 

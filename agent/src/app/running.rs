@@ -165,9 +165,13 @@ impl Start<'_> {
             running.sources.push(Some(thread));
             running.readiness.set(&source.name, SourceState::Open);
         }
-        // Such as the pipe of `-r <(command)`, which is empty by now.
+        // Unlike the pipe of `-r <(command)` or `-c <(command)`, which is empty by now.
         let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
         let watches = self.config.watch_config_files && can_read_again;
+        let config_files = self.config.files.iter().filter(|file| file.path.is_file());
+        let (config_files, config_contents) = config_files
+            .map(|file| (file.path.clone(), Some(file.text.clone().into_bytes())))
+            .unzip();
         let reload = Reload {
             loader: self.loader,
             plugins,
@@ -177,7 +181,8 @@ impl Start<'_> {
             metrics: Arc::clone(metrics),
             rules_files: self.rules.paths,
             fingerprint: self.rules.fingerprint,
-            config_files: self.config.files.iter().map(|file| file.path.clone()).collect(),
+            config_files,
+            config_contents,
         };
         let reloader = Reloader::start(reload, watches)
             .map_err(|source| AppError::Start { what: "the reload thread", source })?;
