@@ -10,7 +10,7 @@ const LIBS_VERSION: &str = "0.25.2";
 /// There is no driver; scripts that compare these still find them.
 const DRIVER_API_VERSION: &str = "10.1.0";
 const DRIVER_SCHEMA_VERSION: &str = "4.5.1";
-const DEFAULT_DRIVER: &str = "none";
+const DEFAULT_DRIVER: &str = "10.2.0+driver";
 
 /// The version of this agent.
 pub(crate) const SHIKRA_VERSION: &str = env!("CARGO_PKG_VERSION");
