@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(format.alert(&detection(message), utc_offset_s).line, expected);
     }
 
+    /// C80, and case 128 of the rules language
     #[test]
     fn text_shows_local_time_and_escapes_what_could_forge_a_line() {
         check(&format(), 0, "read by eve", "22:13:20.123456789: Warning read by eve");
@@ -219,6 +220,7 @@ mod tests {
         check(&iso, 3600, "x", "2023-11-14T22:13:20.123456789+0000: Warning x");
     }
 
+    /// C46 to C48
     #[test]
     fn json_has_falcos_keys_in_order() {
         let json = AlertFormat { json: true, include_message: true, ..format() };

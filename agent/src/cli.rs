@@ -322,6 +322,7 @@ mod tests {
         check_error("-A", "option '-A' was removed");
     }
 
+    /// C40
     #[test]
     fn the_help_lists_every_flag() {
         let help = Cli::help_text();

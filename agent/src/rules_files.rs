@@ -160,6 +160,7 @@ mod tests {
         }
     }
 
+    /// C01, C74
     #[test]
     fn configured_entries_may_be_missing() {
         check(&["nope.yaml", "a.yaml", "b.txt"], &[], Ok(&["a.yaml"]));
@@ -180,6 +181,7 @@ mod tests {
         check(&["gone.yaml"], &["a.yaml"], Ok(&["a.yaml"]));
     }
 
+    /// Case 121 of the rules language
     #[test]
     fn directories_give_their_files_sorted_by_path() {
         let all = &["rules.d/10.yml", "rules.d/2.yaml", "rules.d/link.yaml"];
@@ -188,6 +190,7 @@ mod tests {
         check(&["rules.d/sub", "a.yaml"], &[], Ok(&["rules.d/sub/1.yaml", "a.yaml"]));
     }
 
+    /// C51
     #[test]
     fn arguments_replace_the_configured_list_and_must_exist() {
         check(&["a.yaml"], &["rules.d/2.yaml", "b.txt"], Ok(&["rules.d/2.yaml", "b.txt"]));

@@ -12,24 +12,53 @@ fn run(setup: &Setup, arguments: &[&str]) -> String {
     finished.stdout
 }
 
+/// C33, C34
 #[test]
 fn versions_are_shown_as_text_and_json() {
     let setup = Setup::new();
     let text = run(&setup, &["--version"]);
-    assert!(text.starts_with("Falco version: "), "{text}");
-    assert!(text.contains("\nPlugin API:    3.12.0\nEngine:        0.63.0\nDriver:\n"), "{text}");
+    // Scripts match the labels, their order, and that versions are versions.
+    let mut lines = text.lines();
+    for label in [
+        "Falco version: ",
+        "Libs version:  ",
+        "Plugin API:    3.12.0",
+        "Engine:        0.63.0",
+        "Driver:",
+        "  API version:    ",
+        "  Schema version: ",
+        "  Default driver: ",
+        "Shikra version: ",
+    ] {
+        let version = lines.next().and_then(|line| line.strip_prefix(label)).unwrap_or("no line");
+        assert!(version.split(['.', '+']).take(3).all(is_number), "{label:?} in {text}");
+    }
+    assert_eq!(lines.next(), None);
     let json = run(&setup, &["--version", "-o", "json_output=true"]);
     let versions: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(versions["engine_version"], "63");
     assert_eq!(versions["engine_version_semver"], "0.63.0");
+    for key in [
+        "default_driver_version",
+        "driver_api_version",
+        "driver_schema_version",
+        "falco_version",
+        "libs_version",
+        "plugin_api_version",
+    ] {
+        assert!(versions[key].is_string(), "{key} in {json}");
+    }
 }
 
+/// C35, C36
 #[test]
 fn plugins_are_shown() {
     let setup = Setup::new();
     let text = run(&setup, &["--list-plugins"]);
     assert!(text.starts_with("2 Plugins Loaded:\n\nName: k8saudit\n"), "{text}");
     assert!(text.contains("  - Event Sourcing (ID=1, source='k8s_audit')\n  - Field Extraction\n"));
+    let text = run(&setup, &["--list-plugins", "-o", "load_plugins=[json]"]);
+    assert!(text.starts_with("1 Plugins Loaded:\n\nName: json\n"), "{text}");
     let text = run(&setup, &["--plugin-info", "k8saudit"]);
     assert!(text.contains("\nInit config schema type: JSON\n{"), "{text}");
     assert!(text.contains("\nSuggested open params:\nhttp://:9765/k8s-audit: "), "{text}");
@@ -48,6 +77,7 @@ fn fields_are_shown() {
     assert_eq!(classes, ["evt", "k8saudit (plugin)", "json (plugin)"]);
 }
 
+/// C41, C42
 #[test]
 fn rules_files_are_checked() {
     let setup = Setup::new();
@@ -60,22 +90,61 @@ fn rules_files_are_checked() {
     assert!(stdout.contains("bad.yaml: Invalid\n1 Errors:\n"), "{stdout}");
     assert!(stderr.contains("bad.yaml:4:14"), "{stderr}");
 
-    let finished = setup.run(&["-V", "bad.yaml", "-o", "json_output=true"]);
+    let arguments = ["-V", "rules.yaml", "-V", "bad.yaml", "-o", "json_output=true"];
+    let finished = setup.run(&arguments);
     assert_eq!(finished.status.code(), Some(1));
     let results: Value = serde_json::from_str(&finished.stdout).unwrap();
-    let error = &results["falco_load_results"][0]["errors"][0];
+    assert_eq!(results["falco_load_results"][0]["successful"], true);
+    let error = &results["falco_load_results"][1]["errors"][0];
     assert_eq!(error["code"], "LOAD_ERR_COMPILE_CONDITION");
     assert_eq!(error["context"]["locations"][0]["position"]["name"], "bad.yaml");
+
+    setup.write("other.yaml", &CONFIGMAP_RULE.replace("k8s_audit", "aws_cloudtrail"));
+    let json = run(&setup, &["-V", "other.yaml", "-o", "json_output=true"]);
+    let results: Value = serde_json::from_str(&json).unwrap();
+    let warning = &results["falco_load_results"][0]["warnings"][0];
+    assert_eq!(warning["code"], "LOAD_UNKNOWN_SOURCE");
+    assert_eq!(warning["message"], "Unknown source aws_cloudtrail, skipping");
+    assert_eq!(warning["context"]["locations"][1]["item_type"], "rule");
 }
 
+/// C37 to C39
 #[test]
 fn rules_are_described() {
     let setup = Setup::new();
-    assert!(run(&setup, &["-L"]).contains("ConfigMap seen"));
+    for arguments in [["-L"].as_slice(), &["-l", "ConfigMap seen"]] {
+        let text = run(&setup, arguments);
+        assert!(text.starts_with("Rule   ") && text.contains("\nConfigMap seen   "), "{text}");
+    }
+    setup.write("old.yaml", &format!("- required_engine_version: 11\n{CONFIGMAP_RULE}"));
+    let json = run(&setup, &["-r", "old.yaml", "-L", "-o", "json_output=true"]);
+    let description: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(description["required_engine_version"], "0.11.0");
+    assert_eq!(description["rules"][0]["info"]["name"], "ConfigMap seen");
+    setup.write("bad.yaml", "- just text\n");
+    assert_eq!(setup.run(&["-r", "bad.yaml", "-L"]).status.code(), Some(1));
     let json = run(&setup, &["-l", "ConfigMap seen", "-o", "json_output=true"]);
     let description: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(description["rules"][0]["info"]["source"], "k8s_audit");
     let finished = setup.run(&["-l", "nope"]);
     assert_eq!(finished.status.code(), Some(1));
     assert!(finished.stderr.contains("Rule \"nope\" is not loaded"), "{finished:?}");
+}
+
+/// C02, C40
+#[test]
+fn help_needs_no_configuration_but_one_that_is_named_must_be_there() {
+    let setup = Setup::new();
+    let help = run(&setup, &["--help"]);
+    assert!(help.contains("Usage: ") && help.contains("[OPTION...]"), "{help}");
+    assert!(help.contains("--disable-source"), "{help}");
+    let finished = setup.run(&["-c", "/nope.yaml", "--help"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let error = "Could not find configuration file at /nope.yaml";
+    assert!(finished.stderr.contains(error), "{finished:?}");
+}
+
+/// Whether a part of a version is one, or nothing.
+fn is_number(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use crate::agent::{Setup, configmap_event, configmap_event_by};
 
+/// C52
 #[test]
 fn a_file_is_read_once_and_then_the_agent_ends() {
     let setup = Setup::new();

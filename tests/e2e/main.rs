@@ -1,4 +1,6 @@
 //! End to end: the real binary, real plugins, real HTTP, real files.
+//!
+//! C01 to C82 are the conformance cases of the agent.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,6 +8,7 @@ mod agent;
 mod commands;
 mod files;
 mod http;
+mod matching;
 mod outputs;
 mod reload;
 mod sources;

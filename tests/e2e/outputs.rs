@@ -5,6 +5,59 @@ use std::fs;
 use crate::agent::{Setup, configmap_event, configmap_event_by};
 use crate::http;
 
+/// Shows a value that is missing and one that must be escaped.
+const SHORT_RULE: &str = r#"
+- rule: Short
+  desc: d
+  condition: ka.verb exists
+  output: say "%ka.user.name" %ka.req.service.type
+  priority: WARNING
+  source: k8s_audit
+"#;
+
+/// Runs over one event; returns the first line on standard output.
+fn first_alert(setup: &Setup, arguments: &[&str]) -> String {
+    setup.write("rules.yaml", SHORT_RULE);
+    setup.write("audit.jsonl", &configmap_event());
+    let source = ["-o", "plugins[0].open_params=audit.jsonl"];
+    let finished = setup.run(&[source.as_slice(), arguments].concat());
+    assert!(finished.status.success(), "{finished:?}");
+    finished.stdout.lines().next().unwrap().to_owned()
+}
+
+/// C45, C49
+#[test]
+fn all_outputs_get_the_same_line() {
+    let setup = Setup::new();
+    let file = "file_output={enabled: true, filename: file.txt}";
+    let program = "program_output={enabled: true, program: cat > program.txt}";
+    let alert = first_alert(&setup, &["-o", file, "-o", program]);
+    let line = r#"2018-10-20T00:18:28.428398000+0000: Warning say \"minikube-user\" <NA>"#;
+    assert_eq!(alert, line);
+    for name in ["file.txt", "program.txt"] {
+        assert_eq!(fs::read_to_string(setup.path(name)).unwrap(), format!("{line}\n"), "{name}");
+    }
+}
+
+/// C46 to C49, and 133 of the rules language
+#[test]
+fn json_alerts_have_the_keys_that_are_asked_for() {
+    let setup = Setup::new();
+    let json = ["-o", "json_output=true"];
+    let alert = first_alert(&setup, &json);
+    let (output, rest) = (
+        r#""output":"2018-10-20T00:18:28.428398000+0000: Warning say \"minikube-user\" <NA>","#,
+        r#""output_fields":{"evt.time.iso8601":1539994708428398000,"ka.req.service.type":null,"ka.user.name":"minikube-user"},"priority":"Warning","rule":"Short","source":"k8s_audit","#,
+    );
+    let end = r#""time":"2018-10-20T00:18:28.428398000Z"}"#;
+    let start = r#"{"hostname":"test-host","#;
+    assert_eq!(alert, format!(r#"{start}{output}{rest}"tags":[],{end}"#));
+    let less = ["json_include_output_property=false", "json_include_tags_property=false"];
+    let alert = first_alert(&setup, &[json.as_slice(), &["-o", less[0], "-o", less[1]]].concat());
+    assert_eq!(alert, format!("{start}{rest}{end}"));
+}
+
+/// C69, and better: stock drops what does not fit
 #[test]
 fn no_event_is_acknowledged_before_its_alert_is_delivered() {
     let setup = Setup::new();
@@ -21,6 +74,7 @@ fn no_event_is_acknowledged_before_its_alert_is_delivered() {
     agent.stop();
 }
 
+/// C65
 #[test]
 fn a_rotated_file_is_opened_again() {
     let setup = Setup::new();

@@ -74,6 +74,7 @@ fn files_that_appear_later_are_noticed() {
     check(&setup, &mut agent, "bob", "Late");
 }
 
+/// C55
 #[test]
 fn broken_rules_change_nothing() {
     let setup = Setup::new();
@@ -99,6 +100,7 @@ fn a_deleted_file_disarms_nothing() {
     check(&setup, &mut agent, "bob", "ConfigMap seen");
 }
 
+/// C54
 #[test]
 fn a_signal_reloads_where_files_are_not_watched() {
     let setup = Setup::new();
@@ -111,6 +113,7 @@ fn a_signal_reloads_where_files_are_not_watched() {
     check(&setup, &mut agent, "bob", "Edited");
 }
 
+/// C53, as far as rules go: the rest of the configuration waits for a restart
 #[test]
 fn a_changed_configuration_is_not_passed_over_in_silence() {
     let setup = Setup::new();
@@ -123,6 +126,7 @@ fn a_changed_configuration_is_not_passed_over_in_silence() {
     agent.stop();
 }
 
+/// C82
 #[test]
 fn no_event_is_lost_or_alerted_twice_over_reloads() {
     const RELOADS: usize = 5;

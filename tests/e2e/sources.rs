@@ -38,6 +38,7 @@ fn rules_see_events_of_their_own_source_only() {
     assert!(finished.stdout.contains("Events detected: 2"), "{finished:?}");
 }
 
+/// C78
 #[test]
 fn the_end_of_one_source_leaves_the_others() {
     let setup = Setup::new();
@@ -83,6 +84,7 @@ const COUNTING_RULE: &str = "
   source: misbehaving
 ";
 
+/// C79, and better: stock ends
 #[test]
 fn a_failing_source_leaves_the_others() {
     let setup = Setup::new();
@@ -103,6 +105,7 @@ fn a_failing_source_leaves_the_others() {
     agent.stop();
 }
 
+/// C79
 #[test]
 fn the_failure_of_the_last_source_ends_the_agent() {
     let setup = Setup::new();

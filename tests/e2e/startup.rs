@@ -16,6 +16,7 @@ fn check(setup: &Setup, arguments: &[&str], expected: &[&str]) {
     }
 }
 
+/// C70, C77
 #[test]
 fn plugins_must_be_known_and_there() {
     let setup = Setup::new();
@@ -43,11 +44,19 @@ fn plugins_must_be_known_and_there() {
     );
 }
 
+/// C01, C72, C73
 #[test]
 fn rules_must_be_right() {
     let setup = Setup::new();
     setup.write("rules.yaml", &CONFIGMAP_RULE.replace("ka.verb in", "kverb in"));
     check(&setup, &[], &["rules.yaml:4:20", "kverb"]);
+    setup.write("empty.yaml", "");
+    check(&setup, &["-c", "empty.yaml"], &["You must specify at least one rules file"]);
+    check(
+        &setup,
+        &["-o", "rules_file=rules.yaml"],
+        &["both 'rules_files' and 'rules_file' keys set"],
+    );
     check(&setup, &["-r", "nope.yaml"], &["Could not open file nope.yaml for reading"]);
     check(
         &setup,
@@ -64,10 +73,23 @@ fn rules_must_be_right() {
     );
 }
 
+/// C26, C43, C44, C64
 #[test]
 fn settings_must_make_sense() {
     let setup = Setup::new();
     check(&setup, &["-o", "stdout_output.enabled=false"], &["No output configured"]);
+    check(&setup, &["-o", "stdout_output.enabled=false", "--dry-run"], &["No output configured"]);
+    check(&setup, &["-o", "rule_matching=wrong"], &["Unknown rule matching strategy"]);
+    check(
+        &setup,
+        &["--enable-source", "k8s_audit", "--disable-source", "syscall"],
+        &["You can not mix --enable-source and --disable-source"],
+    );
+    check(
+        &setup,
+        &["--disable-source", "syscall", "--disable-source", "k8s_audit"],
+        &["Must enable at least one event source"],
+    );
     check(
         &setup,
         &["--enable-source", "nope"],
@@ -77,6 +99,7 @@ fn settings_must_make_sense() {
     check(&setup, &["-o", &port], &["webserver.listen_port", "open_params"]);
 }
 
+/// C62
 #[test]
 fn a_busy_port_is_named() {
     let setup = Setup::new();
@@ -98,6 +121,7 @@ fn a_run_may_be_limited_in_time() {
     assert!(finished.stdout.starts_with("Events detected: 0\n"), "{finished:?}");
 }
 
+/// C75
 #[test]
 fn rules_for_system_calls_are_passed_over() {
     let setup = Setup::new();
@@ -106,6 +130,21 @@ fn rules_for_system_calls_are_passed_over() {
     let finished = setup.run(&["-r", "syscalls.yaml", "-M", "0"]);
     assert!(finished.status.success(), "{finished:?}");
     assert!(finished.stderr.contains("1 rule of source 'syscall' skipped"), "{finished:?}");
+}
+
+/// C31, C32, C50
+#[test]
+fn configurations_made_for_drivers_start() {
+    let setup = Setup::new();
+    let arguments = ["--disable-source", "syscall", "-M", "0", "-o"];
+    let finished = setup.run(&[arguments.as_slice(), &["engine.kind=modern_ebpf"]].concat());
+    assert!(finished.status.success(), "{finished:?}");
+    let notices = finished.stderr.matches("Ignoring 'engine' settings").count();
+    assert_eq!(notices, 1, "{finished:?}");
+    assert!(finished.stderr.contains("Opening 'k8s_audit' source with plugin 'k8saudit'"));
+    let start: String = finished.stderr.chars().take("0000-00-00T00:00:00+0000: ".len()).collect();
+    let shape = start.replace(|c: char| c.is_ascii_digit(), "0");
+    assert_eq!(shape, "0000-00-00T00:00:00+0000: ", "{finished:?}");
 }
 
 #[test]

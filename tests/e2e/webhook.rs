@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::agent::{Setup, configmap_event, configmap_event_by};
 use crate::http::{self, Answer};
 
+/// C66
 #[test]
 fn a_posted_event_becomes_an_alert_before_it_is_answered() {
     let setup = Setup::new();
@@ -25,6 +26,7 @@ fn a_posted_event_becomes_an_alert_before_it_is_answered() {
     );
 }
 
+/// C46
 #[test]
 fn a_json_alert_has_falcos_keys() {
     let setup = Setup::new();
@@ -80,6 +82,7 @@ fn what_is_refused_harms_no_later_event() {
     agent.wait_for_alert("user=eve");
 }
 
+/// C59, C60, C63
 #[test]
 fn the_webserver_answers_on_its_own_port() {
     let setup = Setup::new();
@@ -94,4 +97,24 @@ fn the_webserver_answers_on_its_own_port() {
     assert_eq!(versions["plugin_versions"]["k8saudit"], "0.18.0");
     assert_eq!(versions["plugin_api_version"], "3.12.0");
     assert_eq!(http::post(port, &configmap_event()).status, 404);
+    assert_eq!(http::get(port, "/metrics").status, 404);
+}
+
+/// C56, C61
+#[test]
+fn the_webserver_can_be_configured() {
+    let setup = Setup::new();
+    let _agent = setup.start(&[
+        "-o",
+        "webserver.k8s_healthz_endpoint=/livez",
+        "-o",
+        "webserver.prometheus_metrics_enabled=true",
+        "-o",
+        "metrics={enabled: true, interval: 2s}",
+    ]);
+    let port = setup.webserver_port;
+    assert_eq!(http::get(port, "/livez").status, 200);
+    assert_eq!(http::get(port, "/healthz").status, 404);
+    let metrics = http::get_until(port, "/metrics", 200);
+    assert!(metrics.body.contains("falcosecurity_falco_version_info"), "{metrics:?}");
 }

@@ -65,6 +65,7 @@ mod tests {
         check("syscall", "", Ok(&["syscall"]));
     }
 
+    /// C43, C44
     #[test]
     fn what_makes_no_sense_is_refused() {
         check("a", "b", Err("You can not mix --enable-source and --disable-source"));

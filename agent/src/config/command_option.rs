@@ -184,6 +184,7 @@ mod tests {
         Step::Name(text.to_string())
     }
 
+    /// C19
     #[test]
     fn keys_are_names_and_indices() {
         check("json_output", &[name("json_output")]);
@@ -196,6 +197,7 @@ mod tests {
         check("a b.ü", &[name("a b"), name("ü")]);
     }
 
+    /// C20
     #[test]
     fn malformed_keys_are_refused() {
         check_error("", "a name is empty");

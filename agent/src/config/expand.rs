@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(expanded.unwrap_or_else(|message| message), expected);
     }
 
+    /// C18
     #[test]
     fn variables_are_replaced_as_stock_does() {
         check("${ENV_VAR}", "v");

@@ -1,4 +1,6 @@
 //! The configuration as a whole: what files and options give.
+//!
+//! C01 to C82 are the conformance cases of the agent.
 
 mod files;
 mod plugins;
@@ -103,6 +105,7 @@ fn wrong_values_are_shown_all_at_once() {
     "#);
 }
 
+/// C05, C20, C26, C28 to C30, C57, C58, C73
 #[test]
 fn problems_of_many_kinds_are_shown() {
     let check = |text: &str, options: &[&str], expected: &str| {
@@ -210,6 +213,7 @@ fn problems_of_many_kinds_are_shown() {
     check("", &["plugins[]={name: ["], "every plugin needs this setting");
 }
 
+/// C21
 #[test]
 fn listen_addresses_are_ip_addresses() {
     for address in ["::1", "0.0.0.0", "127.0.0.1", "::", "::ffff:1.2.3.4"] {
@@ -260,6 +264,7 @@ fn the_value_of_an_option_may_be_a_map_or_a_list() {
     assert_eq!(config.plugins.list[0].open_params, "http://127.0.0.1:9765/k8s-audit");
 }
 
+/// C22
 #[test]
 fn rules_are_selected_in_order() {
     let selection = |enable, rule: Option<&str>, tag: Option<&str>| Selection {
@@ -282,6 +287,7 @@ fn rules_are_selected_in_order() {
     );
 }
 
+/// C24
 #[test]
 fn outputs_are_appended_to() {
     let config = load(
@@ -316,6 +322,7 @@ fn outputs_are_appended_to() {
     assert!(load_error(twice, &[]).contains("append_output[0].extra_fields: `a` is defined twice"));
 }
 
+/// C25
 #[test]
 fn suggestions_are_switched_off_by_a_name_in_place_of_a_list() {
     let text = "append_output: [{suggested_output: true}]\n";
@@ -323,6 +330,7 @@ fn suggestions_are_switched_off_by_a_name_in_place_of_a_list() {
     assert_eq!(config.alerts.append_output, [AppendOutput::default()]);
 }
 
+/// C04, C31, C73
 #[test]
 fn what_has_no_effect_is_said() {
     let files = Files::new(&[(
@@ -393,6 +401,7 @@ fn options_with_unknown_keys_are_accepted_with_a_warning() {
     assert_eq!(texts, ["-o:1:1: unknown key `json_ouput` is ignored; did you mean `json_output`?"]);
 }
 
+/// C03
 #[test]
 fn the_shipped_file_is_right() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/shikra.yaml");

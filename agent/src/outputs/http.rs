@@ -233,6 +233,7 @@ mod tests {
         }
     }
 
+    /// C67, C68
     #[test]
     fn an_alert_is_sent_until_it_is_taken() {
         let (url, server) = serve(&["503 Busy", "200 OK", "400 Bad Request", "204 No Content"]);

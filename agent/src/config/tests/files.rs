@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// C10 to C12, C76
 #[test]
 fn included_files_are_merged_by_root_key() {
     let main = "rules_files: [a.yaml]\nwebserver: {enabled: true, listen_port: 1}\nconfig_files:\n";
@@ -23,6 +24,7 @@ fn included_files_are_merged_by_root_key() {
     check("{path: DIR/b.yaml, strategy: add-only}", &["a.yaml"], (true, 1));
 }
 
+/// C15, C16
 #[test]
 fn included_directories_are_read_in_order() {
     let files = Files::new(&[
@@ -38,6 +40,7 @@ fn included_directories_are_read_in_order() {
     assert_eq!(names, ["10.yaml", "20.conf", "falco.yaml"]);
 }
 
+/// C17
 #[test]
 fn includes_may_come_from_options() {
     let files = Files::new(&[
@@ -48,6 +51,7 @@ fn includes_may_come_from_options() {
     assert_eq!((config.rules.priority, config.log.level), (Priority::Error, Priority::Debug));
 }
 
+/// C13, C14
 #[test]
 fn includes_do_not_nest() {
     let main = ("falco.yaml", "config_files: [DIR/b.yaml]\n");
@@ -66,6 +70,7 @@ fn includes_do_not_nest() {
     );
 }
 
+/// C18
 #[test]
 fn variables_are_expanded_in_files_only() {
     let files = Files::new(&[

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// C06, C07
 #[test]
 fn init_config_becomes_json() {
     let check = |init_config: &str, expected: &str| {
@@ -38,6 +39,7 @@ fn init_config_becomes_json() {
     assert!(load_error(list, &[]).contains("could not load plugins config"));
 }
 
+/// C70, C71
 #[test]
 fn load_plugins_selects() {
     let plugins =
@@ -60,6 +62,7 @@ fn load_plugins_selects() {
     );
 }
 
+/// C08, C09
 #[test]
 fn library_paths_stay_in_their_folder() {
     let plugin = |path: &str| format!("plugins: [{{name: a, library_path: {path:?}}}]\n");
