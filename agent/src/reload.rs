@@ -142,7 +142,8 @@ impl Reload {
                 tracing::info!("SIGHUP received, restarting...");
                 self.reload();
             }
-            match wait(wakes, watch.as_ref().is_some_and(Watch::is_blind)) {
+            let is_blind = watch.as_ref().is_some_and(Watch::is_blind);
+            match wait(wakes, is_blind.then_some(POLL_INTERVAL)) {
                 Wake::FilesChanged => {}
                 Wake::Requested => self.reload(),
                 Wake::Stop => return,
@@ -204,15 +205,12 @@ impl Reload {
     }
 }
 
-/// Waits for a reason to act. Changes of files have to settle first.
-fn wait(wakes: &Receiver<Wake>, polls: bool) -> Wake {
-    let first = if polls {
-        match wakes.recv_timeout(POLL_INTERVAL) {
-            Err(RecvTimeoutError::Timeout) => Ok(Wake::FilesChanged),
-            other => other.map_err(drop),
-        }
-    } else {
-        wakes.recv().map_err(drop)
+/// Waits for a reason to act, which the end of `poll_interval` is too. Changes of files have to settle first.
+fn wait(wakes: &Receiver<Wake>, poll_interval: Option<Duration>) -> Wake {
+    let first = match poll_interval.map(|interval| wakes.recv_timeout(interval)) {
+        Some(Err(RecvTimeoutError::Timeout)) => Ok(Wake::FilesChanged),
+        Some(other) => other.map_err(drop),
+        None => wakes.recv().map_err(drop),
     };
     let mut wake = first.unwrap_or(Wake::Stop);
     for _ in 0..MAX_QUIET_WAITS {
@@ -237,4 +235,22 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_notifications_time_is_a_reason_to_look() {
+        let (wakes, received) = sync_channel(4);
+        assert_eq!(wait(&received, Some(Duration::ZERO)), Wake::FilesChanged);
+        wakes.send(Wake::Requested).unwrap();
+        assert_eq!(wait(&received, Some(Duration::from_secs(60))), Wake::Requested);
+        wakes.send(Wake::FilesChanged).unwrap();
+        wakes.send(Wake::Stop).unwrap();
+        assert_eq!(wait(&received, None), Wake::Stop);
+        drop(wakes);
+        assert_eq!(wait(&received, None), Wake::Stop);
+    }
 }

@@ -198,6 +198,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_is_read_once() {
+        let pipe = [PathBuf::from("/dev/null")];
+        assert_eq!(find(&[], &pipe, &[]).unwrap().paths, pipe);
+        let error = find(&[], &pipe, &pipe).unwrap_err().to_string();
+        assert_eq!(error, "/dev/null is no regular file, it cannot be read a second time");
+    }
+
+    #[test]
     fn a_directory_may_be_empty() {
         let directory = tempfile::tempdir().unwrap();
         let found = find(&[directory.path().to_owned()], &[], &[]).unwrap();

@@ -153,7 +153,8 @@ mod tests {
             serves_metrics: false,
         };
         let runtime = Runtime::new().unwrap();
-        let webserver = Webserver::start(&config, String::new(), Arc::default(), None, runtime.handle())?;
+        let webserver =
+            Webserver::start(&config, String::new(), Arc::default(), None, runtime.handle())?;
         Ok((runtime, webserver))
     }
 

@@ -1,6 +1,7 @@
 //! Where alerts go, and what happens when they cannot.
 
 use std::fs;
+use std::path::Path;
 
 use crate::agent::{Setup, configmap_event, configmap_event_by};
 use crate::http;
@@ -94,4 +95,16 @@ fn a_rotated_file_is_opened_again() {
     agent.stop();
     let old = fs::read_to_string(setup.path("alerts.txt.1")).unwrap();
     assert!(old.contains("user=ann"), "{old}");
+}
+
+#[test]
+fn without_a_syslog_daemon_other_outputs_work() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&["-o", "syslog_output.enabled=true"]);
+    if !Path::new("/dev/log").exists() {
+        agent.wait_for_log("syslog: no daemon listens on /dev/log");
+    }
+    assert_eq!(http::post(setup.webhook_port, &configmap_event()).status, 200);
+    agent.wait_for_alert("ConfigMap seen");
+    agent.stop();
 }
