@@ -18,7 +18,8 @@ pub(crate) struct Span {
 pub(crate) struct RulesText {
     name: String,
     content: String,
-    line_starts: Vec<usize>,
+    /// Without line ends and white space before these.
+    lines: Vec<Span>,
 }
 
 impl RulesText {
@@ -26,9 +27,13 @@ impl RulesText {
     pub(crate) fn new(name: &str, content: &[u8]) -> Self {
         let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
         let content = String::from_utf8_lossy(content).into_owned();
-        let newlines = memchr::memchr_iter(b'\n', content.as_bytes()).map(|at| at + 1);
-        let line_starts = std::iter::once(0).chain(newlines).collect();
-        RulesText { name: name.to_owned(), content, line_starts }
+        let mut lines = Vec::new();
+        let mut start = 0;
+        for line in content.split('\n') {
+            lines.push(Span { start, end: start + line.trim_end().len() });
+            start += line.len() + 1;
+        }
+        RulesText { name: name.to_owned(), content, lines }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -41,8 +46,17 @@ impl RulesText {
 
     /// Line and column of an offset, both from 0, the column in bytes.
     pub(crate) fn line_column(&self, offset: usize) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|&start| start <= offset) - 1;
-        (line, offset - self.line_starts[line])
+        let line = self.line(offset);
+        (line, offset - self.lines[line].start)
+    }
+
+    /// From an offset to the end of its line, without white space there.
+    pub(crate) fn rest_of_line(&self, offset: usize) -> Span {
+        Span { start: offset, end: self.lines[self.line(offset)].end.max(offset) }
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|line| line.start <= offset) - 1
     }
 }
 
@@ -65,5 +79,14 @@ mod tests {
         assert_eq!(text.line_column(2), (0, 2));
         assert_eq!(text.line_column(4), (1, 1));
         assert_eq!(text.line_column(6), (2, 0));
+    }
+
+    #[test]
+    fn the_rest_of_a_line_has_no_blanks_at_its_end() {
+        let text = RulesText::new("r", b"a b \r\nc");
+        assert_eq!(text.rest_of_line(2), Span { start: 2, end: 3 });
+        assert_eq!(text.rest_of_line(4), Span { start: 4, end: 4 });
+        assert_eq!(text.rest_of_line(6), Span { start: 6, end: 7 });
+        assert_eq!(text.rest_of_line(7), Span { start: 7, end: 7 });
     }
 }

@@ -26,10 +26,14 @@ const TYPES: [(&str, FieldType); 7] = [
     ("net", FieldType::IpNet),
 ];
 
+fn load_file(content: &[u8]) -> Load {
+    let file = RulesFile { name: "fuzz.yaml".to_owned(), content: content.to_vec() };
+    load(&[file], &environment(), &settings())
+}
+
 /// Loads one file and asks for everything that can be made of the outcome.
 pub fn load_and_report(content: &[u8]) -> Load {
-    let file = RulesFile { name: "fuzz.yaml".to_owned(), content: content.to_vec() };
-    let loaded = load(&[file], &environment(), &settings());
+    let loaded = load_file(content);
     for report in &loaded.reports {
         report.to_text();
         report.to_json();
@@ -40,7 +44,7 @@ pub fn load_and_report(content: &[u8]) -> Load {
     if let Some(ruleset) = &loaded.ruleset {
         ruleset.describe(None);
         ruleset.describe_text(None);
-        for rule in ruleset.rules() {
+        if let Some(rule) = ruleset.rules().next() {
             ruleset.describe(Some(&rule.name));
             ruleset.describe_text(Some(&rule.name));
         }

@@ -12,9 +12,14 @@ use super::{Documents, NodeEntry, NodeId, NodeKind};
 use crate::text::{RulesText, ScalarStyle, Span};
 
 /// Limits that keep a hostile file from taking the agent down. Nesting is limited by the event
-/// parser (255), and an alias costs no more than a node.
+/// parser (255).
 const MAX_BYTES: usize = 16 << 20;
 const MAX_NODES: usize = 1 << 20;
+/// How much aliases may stand for. Each costs no more than a node, but whoever reads it sees all of
+/// what it refers to.
+const MAX_ALIASED_BYTES: usize = 16 << 20;
+/// What a node counts besides its text, so that many small ones are no cheap way to fill the memory.
+const NODE_BYTES: usize = 16;
 
 /// Why a file is no YAML.
 #[derive(Debug)]
@@ -47,6 +52,8 @@ pub(crate) fn parse(file: &Arc<RulesText>) -> Result<Documents, SyntaxError> {
         documents: Documents { file: file.clone(), nodes: Vec::new(), roots: Vec::new() },
         open: Vec::new(),
         anchors: HashMap::new(),
+        sizes: Vec::new(),
+        aliased_bytes: 0,
         last_end: 0,
         last: None,
     };
@@ -59,6 +66,9 @@ pub(crate) fn parse(file: &Arc<RulesText>) -> Result<Documents, SyntaxError> {
         builder.event(&event, Span { start: range.start, end: range.end }, mark);
         if builder.documents.nodes.len() > MAX_NODES {
             return Err(limit(range.start, format!("a rules file has at most {MAX_NODES} nodes")));
+        }
+        if builder.aliased_bytes > MAX_ALIASED_BYTES {
+            return Err(limit(range.start, "aliases stand for too much of the file".to_owned()));
         }
     }
     Ok(builder.documents)
@@ -115,6 +125,9 @@ struct Builder<'t> {
     /// Collections that have begun and not ended; of a mapping also the key that waits.
     open: Vec<(NodeId, Option<NodeId>)>,
     anchors: HashMap<usize, NodeId>,
+    /// Of each node, with all that is in it as far as it is read, aliases included.
+    sizes: Vec<usize>,
+    aliased_bytes: usize,
     /// Where the previous event ends.
     last_end: usize,
     /// The node that an anchor event refers to.
@@ -133,7 +146,8 @@ impl Builder<'_> {
         match event {
             Event::Scalar(value, style, anchor, tag) => {
                 let (kind, node_span) = self.scalar(value, *style, tag.is_some(), span, mark);
-                self.add(kind, node_span, *anchor);
+                let id = self.add(kind, node_span, *anchor);
+                self.grow_open(self.sizes[id.0]);
             }
             Event::SequenceStart(style, anchor, _) => {
                 // One that is not indented further than its key is reported after its dash.
@@ -142,19 +156,31 @@ impl Builder<'_> {
                     StructureStyle::Block if is_value => mark.min(self.value_start()),
                     _ => mark,
                 };
-                let id = self.add(NodeKind::Sequence(Vec::new()), self.line_from(start), *anchor);
+                let id = self.add(
+                    NodeKind::Sequence(Vec::new()),
+                    self.documents.file.rest_of_line(start),
+                    *anchor,
+                );
                 self.open.push((id, None));
             }
             Event::MappingStart(_, anchor, _) => {
-                let id = self.add(NodeKind::Mapping(Vec::new()), self.line_from(mark), *anchor);
+                let id = self.add(
+                    NodeKind::Mapping(Vec::new()),
+                    self.documents.file.rest_of_line(mark),
+                    *anchor,
+                );
                 self.open.push((id, None));
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                self.open.pop();
+                if let Some((closed, _)) = self.open.pop() {
+                    self.grow_open(self.sizes[closed.0]);
+                }
             }
             Event::Alias(anchor) => {
-                if let Some(id) = self.anchors.get(anchor) {
-                    self.attach(*id);
+                if let Some(&id) = self.anchors.get(anchor) {
+                    self.aliased_bytes += self.sizes[id.0];
+                    self.grow_open(self.sizes[id.0]);
+                    self.attach(id);
                 }
             }
             // A node's place is that of its anchor. The event follows its node.
@@ -184,7 +210,7 @@ impl Builder<'_> {
                 true => self.next_token(span.start + self.colon_length(span.start)),
                 false => mark,
             };
-            return (NodeKind::Null, self.line_from(start));
+            return (NodeKind::Null, self.documents.file.rest_of_line(start));
         }
         let (start, style) = match style {
             YamlStyle::SingleQuoted => (mark, ScalarStyle::SingleQuoted),
@@ -195,11 +221,16 @@ impl Builder<'_> {
             _ => (mark, ScalarStyle::Verbatim),
         };
         let kind = NodeKind::Scalar { value: value.to_owned(), content: span, style };
-        (kind, self.line_from(start))
+        (kind, self.documents.file.rest_of_line(start))
     }
 
     fn add(&mut self, kind: NodeKind, span: Span, anchor: usize) -> NodeId {
         let id = NodeId(self.documents.nodes.len());
+        let size = match &kind {
+            NodeKind::Scalar { value, .. } => NODE_BYTES + value.len(),
+            NodeKind::Null | NodeKind::Sequence(_) | NodeKind::Mapping(_) => NODE_BYTES,
+        };
+        self.sizes.push(size);
         self.documents.nodes.push(NodeEntry { kind, span });
         self.last = Some(id);
         if anchor != 0 {
@@ -207,6 +238,12 @@ impl Builder<'_> {
         }
         self.attach(id);
         id
+    }
+
+    fn grow_open(&mut self, by: usize) {
+        if let Some((open, _)) = self.open.last() {
+            self.sizes[open.0] += by;
+        }
     }
 
     fn attach(&mut self, id: NodeId) {
@@ -222,12 +259,6 @@ impl Builder<'_> {
             },
             NodeKind::Null | NodeKind::Scalar { .. } => {}
         }
-    }
-
-    /// From an offset to the end of its line, without white space there.
-    fn line_from(&self, start: usize) -> Span {
-        let line = self.content[start..].lines().next().unwrap_or_default();
-        Span { start, end: start + line.trim_end().len() }
     }
 
     /// Where the value after the colon that follows the previous event begins.
@@ -338,6 +369,16 @@ mod tests {
         check("- @a\n", "unknown token", 2);
         check("- a\0\n", "unknown token: NUL", 3);
         check("- \"a\n", "unclosed quote", 2);
+    }
+
+    #[test]
+    fn aliases_stand_for_a_limited_part() {
+        let list = format!("- &a [{}]\n", "x,".repeat(1000));
+        assert!(documents(&(list.clone() + &"- *a\n".repeat(900))).is_ok());
+        let error = documents(&(list + &"- *a\n".repeat(1000))).unwrap_err();
+        assert_eq!(error.message, "aliases stand for too much of the file");
+        let nested = (1..30).map(|n| format!("- &a{n} [*a{m}, *a{m}]\n", m = n - 1));
+        assert!(documents(&("- &a0 [x]\n".to_owned() + &nested.collect::<String>())).is_err());
     }
 
     #[test]

@@ -23,6 +23,10 @@ use super::{
 /// How Falco's message about a field that does not exist begins.
 const UNKNOWN_FIELD: &str = "filter_check called with nonexistent field ";
 
+/// How many errors and how many warnings of one condition are reported. Nobody reads more, and each is
+/// searched for in the condition's text.
+const MAX_REPORTED: usize = 50;
+
 /// A rule without errors.
 #[derive(Debug)]
 pub(crate) struct CompiledRule {
@@ -162,7 +166,7 @@ impl Compiler<'_> {
     ) -> Option<TypedAst> {
         // Falco finds odd constants only in conditions without errors.
         let is_reported = |lint: &Lint| lint.kind != LintKind::Constant || checked.is_ok();
-        for lint in lints.into_iter().filter(is_reported) {
+        for lint in lints.into_iter().filter(is_reported).take(MAX_REPORTED) {
             findings.warning(self.lint_diagnostic(lint, rule, condition));
         }
         let errors = match checked {
@@ -228,7 +232,7 @@ impl Compiler<'_> {
                 None => diagnostic,
             }
         };
-        errors.into_iter().map(diagnostic).collect()
+        errors.into_iter().take(MAX_REPORTED).map(diagnostic).collect()
     }
 
     fn lint_diagnostic(&self, lint: Lint, rule: &Rule, condition: &Condition) -> Diagnostic {

@@ -12,6 +12,8 @@ use super::Definitions;
 /// A condition with its lists spliced in is at most this long. Lists that name each other would
 /// exhaust the memory.
 const MAX_CONDITION_BYTES: usize = 8 << 20;
+/// What splicing may write in all, or a large list in many rules would do the same.
+const MAX_SPLICED_BYTES: usize = 128 << 20;
 
 const BLANKS: &[char] = &[' ', '\t', '\n', '\r'];
 const DELIMITERS: &[char] = &[' ', '\t', '\n', '\r', '(', ')', ',', '='];
@@ -23,6 +25,7 @@ pub(crate) struct Lists {
     positions: FxHashMap<String, usize>,
     /// Lists whose names are no single word, so that looking up words does not find them.
     unusual: Vec<usize>,
+    spliced_bytes: usize,
 }
 
 /// A list without names of other lists in it.
@@ -36,7 +39,7 @@ pub(crate) struct ExpandedList {
     pub(crate) is_used: bool,
 }
 
-/// A condition became too long with a list.
+/// A condition, or all together, became too long with a list.
 #[derive(Debug)]
 pub(crate) struct TooLong {
     list: String,
@@ -82,7 +85,7 @@ impl Lists {
         let positions: FxHashMap<String, usize> =
             lists.iter().enumerate().map(|(at, list)| (list.name.clone(), at)).collect();
         let unusual = (0..lists.len()).filter(|&at| lists[at].name.contains(DELIMITERS)).collect();
-        Lists { lists, positions, unusual }
+        Lists { lists, positions, unusual, spliced_bytes: 0 }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ExpandedList> {
@@ -111,8 +114,13 @@ impl Lists {
         let mut pending: BTreeSet<usize> = self.unusual.iter().copied().collect();
         pending.extend(self.named_in(&text));
         while let Some(position) = pending.pop_first() {
-            let Some(spliced_text) = splice(&text, &self.lists[position])? else { continue };
+            let list = &self.lists[position];
+            if self.spliced_bytes > MAX_SPLICED_BYTES {
+                return Err(TooLong { list: list.name.clone() });
+            }
+            let Some(spliced_text) = splice(&text, list)? else { continue };
             text = spliced_text;
+            self.spliced_bytes += text.as_str().len();
             for item in &self.lists[position].items {
                 pending.extend(self.named_in(item).filter(|&later| later > position));
             }

@@ -9,7 +9,7 @@ use crate::condition::{SyntaxError, UNKNOWN_ESCAPE, closest, parse};
 use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::text::{FileSpan, TracedText};
 
-use super::walk::{for_each_macro, shift_spans};
+use super::walk::{constant_count, for_each_macro, shift_spans};
 use super::{Age, Definitions, Findings, Lists, MAX_CONDITION_DEPTH};
 
 /// Offsets in the text of macro `n` are moved up by `n + 1` times this, those of a rule's own
@@ -21,6 +21,8 @@ const TEXT_STRIDE: usize = 1 << 32;
 pub(crate) struct Macros {
     macros: Vec<ResolvedMacro>,
     positions: FxHashMap<String, usize>,
+    /// What all conditions consist of so far, see [`MAX_TOTAL_SIZE`].
+    total_size: usize,
 }
 
 /// A macro without names of other macros in it.
@@ -46,7 +48,7 @@ pub(crate) enum ResolveError {
         name: String,
         span: Span,
     },
-    /// With it the condition exceeds a limit.
+    /// With it the condition exceeds a limit, or all conditions together do.
     TooLarge {
         name: String,
         span: Span,
@@ -59,6 +61,9 @@ pub(crate) enum ResolveError {
 /// memory, and deep ones the stack of whoever walks the tree.
 const MAX_CHECKS: usize = 1 << 15;
 const MAX_TREE_DEPTH: usize = 500;
+/// A limit of all conditions together, in checks and constants: a large macro in many rules would exhaust
+/// the memory, too. The published rules come to some thousands.
+const MAX_TOTAL_SIZE: usize = 2 << 20;
 
 impl Macros {
     /// Parses all macros, then resolves each with those that were first defined before it last
@@ -97,7 +102,7 @@ impl Macros {
             });
         }
         let positions = macros.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
-        let mut resolved = Macros { macros, positions };
+        let mut resolved = Macros { macros, positions, total_size: 0 };
         for (position, definition) in definitions.macros.iter().enumerate() {
             let (text, context) = (&definition.condition, &definition.context);
             resolved.resolve_macro(position, text, context, lists, findings);
@@ -149,10 +154,15 @@ impl Macros {
             path: Vec::new(),
             found: Vec::new(),
             checks: 0,
+            size: 0,
             deepest: 0,
         };
-        resolver.replace(&mut ast, 0)?;
-        for position in resolver.found {
+        let result = resolver.replace(&mut ast, 0);
+        let (found, size) = (resolver.found, resolver.size);
+        // What failed counts, too, or many failures would take long.
+        self.total_size += size;
+        result?;
+        for position in found {
             self.macros[position].is_used = true;
         }
         Ok(ast)
@@ -232,6 +242,8 @@ struct Resolver<'m> {
     path: Vec<usize>,
     found: Vec<usize>,
     checks: usize,
+    /// Checks and constants.
+    size: usize,
     deepest: usize,
 }
 
@@ -242,17 +254,22 @@ impl Resolver<'_> {
                 children.iter_mut().try_for_each(|child| self.replace(child, depth + 1))
             }
             Ast::Not(child) => self.replace(child, depth + 1),
-            Ast::Check(_) => {
+            Ast::Check(check) => {
                 self.checks += 1;
+                self.size += 1 + constant_count(check);
                 self.deepest = self.deepest.max(depth);
                 Ok(())
             }
             Ast::Macro { name, span } => {
+                let too_large = || ResolveError::TooLarge { name: name.clone(), span: *span };
+                if self.macros.total_size + self.size > MAX_TOTAL_SIZE {
+                    return Err(too_large());
+                }
                 let mut tree = self.tree(name, *span)?;
                 self.replace(&mut tree, depth)?;
                 self.path.pop();
                 if self.checks > MAX_CHECKS || self.deepest > MAX_TREE_DEPTH {
-                    return Err(ResolveError::TooLarge { name: name.clone(), span: *span });
+                    return Err(too_large());
                 }
                 *ast = tree;
                 Ok(())
@@ -262,7 +279,7 @@ impl Resolver<'_> {
 
     /// The tree of a macro, which is on the path from now on.
     fn tree(&mut self, name: &str, span: Span) -> Result<Ast, ResolveError> {
-        let Macros { macros, positions } = self.macros;
+        let Macros { macros, positions, .. } = self.macros;
         let position = positions.get(name).copied();
         let position = position.filter(|&at| macros[at].age.defined < self.horizon);
         let Some(position) = position else {

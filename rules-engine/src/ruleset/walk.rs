@@ -67,6 +67,15 @@ pub(crate) fn for_each_check<'a>(ast: &'a Ast, visit: &mut impl FnMut(&'a Check)
     }
 }
 
+/// How many constants a comparison has on its right.
+pub(super) fn constant_count(check: &Check) -> usize {
+    match &check.test {
+        Test::Modified { constants, .. } | Test::Set { constants, .. } => constants.len(),
+        Test::Constant { .. } => 1,
+        Test::Exists | Test::Term { .. } => 0,
+    }
+}
+
 /// Calls `visit` for every field of a comparison, on both sides.
 pub(crate) fn for_each_field<'a>(check: &'a Check, visit: &mut impl FnMut(&'a Term)) {
     in_term(&check.left, visit);

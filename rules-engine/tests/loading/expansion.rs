@@ -210,4 +210,24 @@ fn what_grows_without_bound_is_refused() {
         (0..40).map(|n| format!("- {{list: y{n}, items: [y{0}, y{0}, y{0}]}}\n", n + 1)).collect();
     let error = compiled(&format!("{lists}{}", rule("r", "t.str in (y0)", "")));
     assert!(error.starts_with("condition is too long with list 'y1"), "{error}");
+    // What is small once can be much in all.
+    let macros = format!("- {{list: l, items: [{}]}}\n", "x,".repeat(100_000))
+        + "- {macro: m, condition: t.str in (l)}\n";
+    let uses = ["m"; 30].join(" or ");
+    check(&macros, &uses, "condition is too large with macro 'm' in it");
+    let small = |n| format!("- {{list: s{n}, items: [x]}}\n");
+    let lists = format!("- {{list: big, items: [{}]}}\n", "x".repeat(1 << 20))
+        + &(0..200).map(small).collect::<String>();
+    let names: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    let condition = format!("t.str in (big, {})", names.join(", "));
+    let error = compiled(&format!("{lists}{}", rule("r", &condition, "")));
+    assert!(error.starts_with("condition is too long with list 's1"), "{error}");
+}
+
+#[test]
+fn a_condition_reports_a_limited_number_of_mistakes() {
+    let mistakes = ["t.nosuch = 1"; 200].join(" or ");
+    let loaded = validated(&[&rule("r", &mistakes, "")]);
+    let shown = loaded.reports[0].render(false);
+    assert_eq!(shown.matches("unknown field `t.nosuch`").count(), 50);
 }
