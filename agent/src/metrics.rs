@@ -1,13 +1,21 @@
 //! The registry of counters, and its text for Prometheus.
 
+mod facts;
+mod host;
+mod snapshot;
+
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rules_engine::RuleInfo;
+
+pub(crate) use self::facts::{EnabledSource, Facts, FileHash, Files, now_ns};
+pub(crate) use self::snapshot::{SnapshotSetup, Snapshots, SnapshotsError};
 
 type Labels = Vec<(String, String)>;
 
@@ -22,11 +30,11 @@ pub(crate) struct Metrics {
     delivered: Family<Labels, Counter>,
     failures: Family<Labels, Counter>,
     lost: Family<Labels, Counter>,
-    /// Rules reloads that took effect.
+    /// Reloads that took effect.
     pub(crate) reloads: Counter,
-    /// Rules reloads that were refused, so that the old rules stayed.
+    /// Reloads that were refused, so that all stayed as it was.
     pub(crate) reload_failures: Counter,
-    /// When the rules in force were loaded, in nanoseconds since the Unix epoch.
+    /// When the rules and the configuration in force were loaded, in nanoseconds since the Unix epoch.
     pub(crate) reload_timestamp_ns: Gauge<u64, AtomicU64>,
 }
 
@@ -50,7 +58,8 @@ pub(crate) struct OutputCounters {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("falcosecurity_falco");
+        let mut all = Registry::with_prefix("falcosecurity");
+        let registry = all.sub_registry_with_prefix("falco");
         let version = Labels::from([("version".into(), env!("CARGO_PKG_VERSION").into())]);
         let info = Family::<Labels, Gauge>::default();
         info.get_or_create(&version).set(1);
@@ -82,13 +91,24 @@ impl Metrics {
             "Reloads that were refused",
             metrics.reload_failures.clone(),
         );
+        registry.register(
+            "outputs_queue_num_drops",
+            "Alerts dropped because a queue was full: none, the event source waits",
+            Counter::<u64>::default(),
+        );
         let time = "When the rules in force were loaded";
         registry.register(
             "reload_timestamp_nanoseconds",
             time,
             metrics.reload_timestamp_ns.clone(),
         );
-        Metrics { registry, ..metrics }
+        Metrics { registry: all, ..metrics }
+    }
+
+    /// Tells `facts` too from now on.
+    pub(crate) fn with_facts(mut self, facts: Arc<Facts>) -> Self {
+        self.registry.register_collector(Box::new(facts));
+        self
     }
 
     pub(crate) fn source(&self, name: &str) -> SourceCounters {
@@ -112,28 +132,65 @@ impl Metrics {
             ("rule_name".into(), rule.name.clone()),
             ("source".into(), rule.source.clone()),
         ]);
-        labels.extend(
-            rule.tags.iter().map(|tag| (format!("tag_{}", label_name(tag)), "true".into())),
-        );
+        labels.extend(rule.tags.iter().map(|tag| {
+            (format!("tag_{}", sanitized(tag, |c| c.is_ascii_alphanumeric())), "true".into())
+        }));
         // Two tags may become one name, and no label may stand twice.
         labels.sort();
         labels.dedup_by(|a, b| a.0 == b.0);
         self.matches.get_or_create(&labels).inc();
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub(crate) fn encode(&self) -> String {
+    /// All metrics in the text format.
+    pub(crate) fn encode(&self, format: Format) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string");
+        let result = match format {
+            Format::Prometheus => prometheus_text::encode(&mut text, &self.registry),
+            Format::OpenMetrics => text::encode(&mut text, &self.registry),
+        };
+        result.expect("writing to a string");
         text
     }
 }
 
-/// Everything outside `[a-zA-Z0-9_]` becomes `_`, runs of it one.
-fn label_name(tag: &str) -> String {
+/// The form in which metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Prometheus text, version 0.0.4.
+    Prometheus,
+    /// OpenMetrics, version 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What a client that sends this `Accept` header gets: OpenMetrics if it asks for it.
+    pub(crate) fn accepted(accept: &str) -> Format {
+        let mut types = accept.split(',').map(|range| range.split(';').next().unwrap_or_default());
+        match types.any(|name| name.trim().eq_ignore_ascii_case("application/openmetrics-text")) {
+            true => Format::OpenMetrics,
+            false => Format::Prometheus,
+        }
+    }
+
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The name of a rule or a file as part of a metric's name.
+fn metric_name(text: &str) -> String {
+    let name = sanitized(text, |c| c.is_ascii_alphanumeric() || c == ':');
+    name.strip_suffix('_').map(str::to_owned).unwrap_or(name)
+}
+
+/// Everything that is not kept becomes `_`, runs of it one.
+fn sanitized(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     let mut name = String::new();
-    for c in tag.chars() {
-        let c = if c.is_ascii_alphanumeric() { c } else { '_' };
+    for c in text.chars() {
+        let c = if is_kept(c) { c } else { '_' };
         if c != '_' || !name.ends_with('_') {
             name.push(c);
         }
@@ -158,7 +215,7 @@ mod tests {
             tags: ["T1552.007", "k8s", "k8s.x", "k8s0", "k8s_x"].map(String::from).to_vec(),
             position: 0,
         });
-        let text = metrics.encode();
+        let text = metrics.encode(Format::Prometheus);
         for line in [
             r#"falcosecurity_falco_events_total{source="k8s_audit"} 3"#,
             r#"falcosecurity_falco_rules_matches_total{priority="4",rule_name="A \"rule\"",source="k8s_audit",tag_T1552_007="true",tag_k8s="true",tag_k8s0="true",tag_k8s_x="true"} 1"#,

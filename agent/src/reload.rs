@@ -13,13 +13,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::ZonedDateTime;
 use rules_engine::Priority;
 
 use crate::alert::AlertFormat;
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
-use crate::metrics::Metrics;
+use crate::metrics::{Facts, Files, Metrics, now_ns};
 use crate::outputs::AlertSender;
 use crate::plugins::Plugins;
 use crate::reload::watch::Watch;
@@ -48,6 +48,7 @@ pub(crate) struct Reload {
     pub(crate) format: Arc<AlertFormat>,
     pub(crate) alerts: AlertSender,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) facts: Arc<Facts>,
     /// The rules files in force.
     pub(crate) rules_files: Vec<PathBuf>,
     /// Of their contents.
@@ -160,6 +161,7 @@ impl Reload {
                 }
                 self.rules_files = loaded.paths;
                 self.fingerprint = loaded.fingerprint;
+                self.facts.set_files(Files { rules: loaded.hashes, ..self.facts.files() });
                 self.metrics.reloads.inc();
                 self.metrics.reload_timestamp_ns.set(now_ns());
                 tracing::info!("Rules reloaded");
@@ -224,11 +226,6 @@ fn wait(wakes: &Receiver<Wake>, poll_interval: Option<Duration>) -> Wake {
         }
     }
     wake
-}
-
-fn now_ns() -> u64 {
-    // Negative before 1970, and above 64 bits after 2554.
-    u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default()
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use rules_engine::{Environment, FileReport, Load, Ruleset, Selection, Settings};
 
+use crate::metrics::FileHash;
 use crate::rules_files::{self, RulesFilesError};
+use crate::sha256::Sha256;
 
 /// Why rules could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,7 @@ pub(crate) struct RulesLoader {
 pub(crate) struct LoadedRules {
     pub(crate) ruleset: Ruleset,
     pub(crate) paths: Vec<PathBuf>,
+    pub(crate) hashes: Vec<FileHash>,
     /// Tells whether the files have changed since.
     pub(crate) fingerprint: u64,
 }
@@ -56,7 +59,9 @@ impl RulesLoader {
         requirements.map_err(RulesError::Requirements)?;
         let ruleset = ruleset.ok_or_else(|| RulesError::Invalid(diagnostics(&reports)))?;
         let fingerprint = rules_files::fingerprint(&files);
-        Ok(LoadedRules { ruleset, paths: found.paths, fingerprint })
+        let hashes = files.iter().map(|file| Sha256::of(&file.content));
+        let hashes = found.paths.iter().cloned().zip(hashes).collect();
+        Ok(LoadedRules { ruleset, paths: found.paths, hashes, fingerprint })
     }
 }
 

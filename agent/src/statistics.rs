@@ -10,8 +10,10 @@ use rules_engine::{Detection, Priority};
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     /// By position in the rules files, name and priority: a reload may change what stands at a position.
-    rules: Mutex<BTreeMap<(usize, String, Priority), u64>>,
+    rules: Mutex<Counts>,
 }
+
+type Counts = BTreeMap<(usize, String, Priority), u64>;
 
 impl Statistics {
     /// Counts the detections of one batch.
@@ -23,6 +25,12 @@ impl Statistics {
         for Detection { rule, .. } in detections {
             *rules.entry((rule.position, rule.name.clone(), rule.priority)).or_default() += 1;
         }
+    }
+
+    /// How often each rule matched, in load order.
+    pub(crate) fn matches(&self) -> Vec<(String, u64)> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        by_name(&rules).map(|(name, count)| (name.to_owned(), count)).collect()
     }
 
     /// The closing summary as stock prints it on standard output.
@@ -47,15 +55,20 @@ impl Statistics {
             writeln!(text, "   {name}: {}", count(priority)).expect("writing to a string");
         }
         text.push_str("Triggered rules by rule name:\n");
-        let mut by_name = BTreeMap::new();
-        for ((position, name, _), count) in rules.iter() {
-            *by_name.entry((position, name)).or_insert(0) += count;
-        }
-        for ((_, name), count) in by_name {
+        for (name, count) in by_name(&rules) {
             writeln!(text, "   {name}: {count}").expect("writing to a string");
         }
         text
     }
+}
+
+/// A rule is one whatever priority it had.
+fn by_name(rules: &Counts) -> impl Iterator<Item = (&str, u64)> {
+    let mut by_name = BTreeMap::new();
+    for ((position, name, _), count) in rules {
+        *by_name.entry((*position, name.as_str())).or_insert(0) += count;
+    }
+    by_name.into_iter().map(|((_, name), count)| (name, count))
 }
 
 #[cfg(test)]

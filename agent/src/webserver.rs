@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 
 use crate::config::WebserverConfig;
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::readiness::Readiness;
 
 /// Why the webserver could not start.
@@ -109,8 +109,6 @@ fn router(
     metrics: Option<Arc<Metrics>>,
 ) -> Router {
     const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
-    const OPEN_METRICS: [(axum::http::HeaderName, &str); 1] =
-        [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let router = Router::new()
         .route(&config.healthz_path, get(async || (JSON, r#"{"status": "ok"}"#)))
         .route(
@@ -124,9 +122,14 @@ fn router(
         )
         .route("/versions", get(async move || (JSON, versions.clone())));
     match metrics {
-        Some(metrics) => {
-            router.route("/metrics", get(async move || (OPEN_METRICS, metrics.encode())))
-        }
+        Some(metrics) => router.route(
+            "/metrics",
+            get(async move |headers: HeaderMap| {
+                let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+                let format = Format::accepted(accept.unwrap_or_default());
+                ([(CONTENT_TYPE, format.content_type())], metrics.encode(format))
+            }),
+        ),
         None => router,
     }
 }

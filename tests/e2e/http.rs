@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// An answer: status and body.
+/// An answer: status, head and body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The status line and the headers.
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -58,5 +60,5 @@ pub(crate) fn request(port: u16, head: &str, body: &str) -> Answer {
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("no answer: {sent:?}, {received:?}, {answer:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, body: body.to_owned() }
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
 }

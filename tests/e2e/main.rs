@@ -9,6 +9,7 @@ mod commands;
 mod files;
 mod http;
 mod matching;
+mod metrics;
 mod outputs;
 mod reload;
 mod sources;

@@ -89,7 +89,8 @@ fn the_webserver_answers_on_its_own_port() {
     let _agent = setup.start(&[]);
     let port = setup.webserver_port;
     let body = r#"{"status": "ok"}"#.to_owned();
-    assert_eq!(http::get(port, "/healthz"), Answer { status: 200, body });
+    let answer = http::get(port, "/healthz");
+    assert_eq!((answer.status, answer.body), (200, body));
     let readiness = http::get_until(port, "/readyz", 200);
     assert_eq!(readiness.status, 200, "{readiness:?}");
     assert!(readiness.body.contains(r#""k8s_audit":"open""#), "{readiness:?}");

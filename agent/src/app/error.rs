@@ -7,6 +7,7 @@ use plugin_host::{InitError, OpenError};
 
 use crate::app::select::SelectError;
 use crate::config::{ConfigError, DEFAULT_PATH};
+use crate::metrics::SnapshotsError;
 use crate::outputs::StartError;
 use crate::plugins::PluginsError;
 use crate::rules::RulesError;
@@ -43,6 +44,8 @@ pub(crate) enum AppError {
     PidFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Webserver(#[from] WebserverError),
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotsError),
     #[error("cannot open event source '{event_source}'")]
     Open { event_source: String, source: OpenError },
     #[error("cannot read {}", path.display())]

@@ -16,12 +16,13 @@ use crate::commands;
 use crate::config::Config;
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
-use crate::metrics::Metrics;
+use crate::metrics::{EnabledSource, Facts, Files, Metrics, SnapshotSetup, Snapshots, now_ns};
 use crate::outputs::Outputs;
 use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
 use crate::readiness::{Readiness, SourceState};
 use crate::reload::{Programs, Reload, Reloader};
 use crate::rules::{LoadedRules, RulesLoader};
+use crate::sha256::Sha256;
 use crate::shutdown::{self, Request};
 use crate::source_thread::{RunningSource, SourceError, SourceThread};
 use crate::statistics::Statistics;
@@ -46,6 +47,7 @@ struct Running {
     requests: Receiver<Request>,
     outputs: Outputs,
     webserver: Option<Webserver>,
+    snapshots: Option<Snapshots>,
     /// By index; gone once they have ended.
     sources: Vec<Option<RunningSource>>,
     reloader: Option<Reloader>,
@@ -67,7 +69,9 @@ impl Start<'_> {
         }
         // What no clock reaches is no limit.
         let deadline = self.cli.duration.and_then(|limit| Instant::now().checked_add(limit));
-        let metrics = Arc::new(Metrics::new());
+        let facts = Arc::new(self.facts(enabled));
+        let metrics = Arc::new(Metrics::new().with_facts(Arc::clone(&facts)));
+        metrics.reload_timestamp_ns.set(now_ns());
         let outputs = Outputs::start(&self.config.outputs, self.config.alerts.json, &metrics)?;
         let runtime = self.runtime()?;
         let (sender, requests) = shutdown::listen(runtime.handle())
@@ -77,6 +81,7 @@ impl Start<'_> {
             requests,
             outputs,
             webserver: None,
+            snapshots: None,
             sources: Vec::new(),
             reloader: None,
             stop: CancellationToken::new(),
@@ -84,7 +89,7 @@ impl Start<'_> {
             readiness: Arc::default(),
         };
         let result = self
-            .open(states, enabled, &metrics, &sender, &mut running)
+            .open(states, enabled, &metrics, &facts, &sender, &mut running)
             .and_then(|()| running.serve(deadline));
         // Without this sender a source that ends late finds nobody to tell, instead of waiting.
         drop(sender);
@@ -109,6 +114,7 @@ impl Start<'_> {
         states: Vec<SourcePlugins>,
         enabled: &[String],
         metrics: &Arc<Metrics>,
+        facts: &Arc<Facts>,
         requests: &SyncSender<Request>,
         running: &mut Running,
     ) -> Result<(), AppError> {
@@ -120,7 +126,7 @@ impl Start<'_> {
         let format = Arc::new(AlertFormat::new(
             &self.config.alerts,
             self.config.time_format_iso_8601,
-            hostname(),
+            facts.hostname.clone(),
         ));
         let plugins = Arc::new(self.plugins);
         let names: Vec<_> = plugins.sources.iter().map(|source| &*source.name).collect();
@@ -165,6 +171,14 @@ impl Start<'_> {
             running.sources.push(Some(thread));
             running.readiness.set(&source.name, SourceState::Open);
         }
+        running.snapshots = Snapshots::start(SnapshotSetup {
+            config: self.config.metrics.clone(),
+            metrics: Arc::clone(metrics),
+            facts: Arc::clone(facts),
+            statistics: Arc::clone(&running.statistics),
+            format: Arc::clone(&format),
+            alerts: running.outputs.sender(),
+        })?;
         // Unlike the pipe of `-r <(command)` or `-c <(command)`, which is empty by now.
         let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
         let watches = self.config.watch_config_files && can_read_again;
@@ -179,6 +193,7 @@ impl Start<'_> {
             format,
             alerts: running.outputs.sender(),
             metrics: Arc::clone(metrics),
+            facts: Arc::clone(facts),
             rules_files: self.rules.paths,
             fingerprint: self.rules.fingerprint,
             config_files,
@@ -188,6 +203,20 @@ impl Start<'_> {
             .map_err(|source| AppError::Start { what: "the reload thread", source })?;
         running.reloader = Some(reloader);
         Ok(())
+    }
+
+    fn facts(&self, enabled: &[String]) -> Facts {
+        let source = |name: &String| EnabledSource {
+            name: name.clone(),
+            engine: if name == SYSCALL { "nodriver" } else { "source_plugin" },
+        };
+        let config = self
+            .config
+            .files
+            .iter()
+            .map(|file| (file.path.clone(), Sha256::of(file.text.as_bytes())));
+        let files = Files { rules: self.rules.hashes.clone(), config: config.collect() };
+        Facts::new(hostname(), enabled.iter().map(source).collect(), files)
     }
 
     fn webserver(
@@ -300,6 +329,9 @@ impl Running {
                     source.event_source()
                 );
             }
+        }
+        if let Some(snapshots) = self.snapshots {
+            snapshots.stop(GRACE);
         }
         if let Some(reloader) = self.reloader {
             reloader.stop(GRACE);

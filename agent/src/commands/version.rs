@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::plugins::Plugins;
 
 /// The release of Falco whose rules, plugins and options this agent understands.
-const FALCO_VERSION: &str = "0.44.0";
+pub(crate) const FALCO_VERSION: &str = "0.44.0";
 const LIBS_VERSION: &str = "0.25.2";
 /// There is no driver; scripts that compare these still find them.
 const DRIVER_API_VERSION: &str = "10.1.0";

@@ -1,5 +1,6 @@
-//! Which numbers the agent tells about itself, and where.
+//! Which numbers the agent tells about itself, where and how often.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::Section;
@@ -8,51 +9,66 @@ use super::section::Section;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MetricsConfig {
     pub(crate) enabled: bool,
+    /// Time between two snapshots.
+    pub(crate) interval: Duration,
+    /// Whether a snapshot is sent as an alert.
+    pub(crate) output_rule: bool,
+    /// A file that snapshots are appended to.
+    pub(crate) output_file: Option<PathBuf>,
+    pub(crate) rules_counters: bool,
+    pub(crate) resource_utilization: bool,
+    pub(crate) plugins_metrics: bool,
+    pub(crate) convert_memory_to_mb: bool,
+    pub(crate) include_empty_values: bool,
 }
 
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What decides which metrics stock has and how snapshots show them; `/metrics` always has all that there are.
-const FLAGS: [&str; 11] = [
-    "rules_counters_enabled",
-    "resource_utilization_enabled",
-    "plugins_metrics_enabled",
-    "convert_memory_to_mb",
-    "include_empty_values",
-    "state_counters_enabled",
-    "kernel_event_counters_enabled",
-    "kernel_event_counters_per_cpu_enabled",
-    "libbpf_stats_enabled",
-    "kernel_iter_event_counters_enabled",
-    "jemalloc_stats_enabled",
-];
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
 
 impl MetricsConfig {
     /// `is_scraped` says whether the webserver serves metrics.
     pub(super) fn read(root: &mut Section<'_, '_>, is_scraped: bool) -> MetricsConfig {
         root.section("metrics", |section| {
             let enabled = section.flag("enabled", false);
-            section.parsed("interval", (), |text| match parse_interval(text) {
-                Some(interval) if interval >= MIN_INTERVAL => Ok(()),
-                // As in stock, a wrong interval does no harm while metrics are off.
-                _ if !enabled => Ok(()),
-                _ => Err("Metrics interval must have a minimum value of 100ms and reflect a \
-                          Prometheus compliant time duration format: \
-                          https://prometheus.io/docs/prometheus/latest/querying/basics/\
-                          #time-durations. "
-                    .to_string()),
-            });
-            for key in FLAGS {
+            // As in stock, a wrong interval does no harm while metrics are off.
+            let interval =
+                section.parsed("interval", DEFAULT_INTERVAL, |text| {
+                    match parse_interval(text).filter(|interval| *interval >= MIN_INTERVAL) {
+                        Some(interval) => Ok(interval),
+                        None if !enabled => Ok(DEFAULT_INTERVAL),
+                        None => {
+                            Err("Metrics interval must have a minimum value of 100ms and reflect \
+                                 a Prometheus compliant time duration format: \
+                                 https://prometheus.io/docs/prometheus/latest/querying/basics/\
+                                 #time-durations. "
+                                .to_string())
+                        }
+                    }
+                });
+            for key in [
+                "state_counters_enabled",
+                "kernel_event_counters_enabled",
+                "kernel_event_counters_per_cpu_enabled",
+                "libbpf_stats_enabled",
+                "kernel_iter_event_counters_enabled",
+                "jemalloc_stats_enabled",
+            ] {
+                // Counters of the kernel driver and of an allocator that this build lacks.
                 section.flag(key, false);
             }
-            let in_alerts = section.flag("output_rule", false);
-            let in_file = !section.text("output_file", "").is_empty();
-            if enabled && (in_alerts || in_file) {
-                section.findings().warning(
-                    "Ignoring 'metrics.output_rule' and 'metrics.output_file': there are no snapshots of metrics, \
-                     only /metrics of the webserver",
-                );
-            } else if enabled && !is_scraped {
+            let output_file = section.text("output_file", "");
+            let config = MetricsConfig {
+                enabled,
+                interval,
+                output_rule: section.flag("output_rule", false),
+                output_file: (!output_file.is_empty()).then(|| output_file.into()),
+                rules_counters: section.flag("rules_counters_enabled", true),
+                resource_utilization: section.flag("resource_utilization_enabled", true),
+                plugins_metrics: section.flag("plugins_metrics_enabled", true),
+                convert_memory_to_mb: section.flag("convert_memory_to_mb", true),
+                include_empty_values: section.flag("include_empty_values", false),
+            };
+            if enabled && !config.output_rule && config.output_file.is_none() && !is_scraped {
                 section.problem(
                     "enabled",
                     "Metrics are enabled with no output configured. Please enable at least one \
@@ -60,7 +76,7 @@ impl MetricsConfig {
                      'webserver.prometheus_metrics_enabled')",
                 );
             }
-            MetricsConfig { enabled }
+            config
         })
     }
 }

@@ -376,16 +376,6 @@ fn what_is_meant_for_syslog_is_logged_too() {
 }
 
 #[test]
-fn snapshots_of_metrics_are_not_left_out_in_silence() {
-    let files = Files::new(&[("falco.yaml", "metrics: {enabled: true, output_rule: true}\n")]);
-    assert_eq!(
-        files.notices(&files.load(&[]).unwrap()),
-        "Warning Ignoring 'metrics.output_rule' and 'metrics.output_file': there are no snapshots of metrics, only \
-         /metrics of the webserver\n"
-    );
-}
-
-#[test]
 fn a_driverless_engine_needs_no_notice() {
     let config = load("engine:\n  kind: nodriver\n", &[]);
     assert_eq!(
