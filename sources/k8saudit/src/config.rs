@@ -1,6 +1,6 @@
 //! The plugin's `init_config`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use falco_plugin::schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +14,18 @@ pub struct Config {
     pub ssl_certificate: PathBuf,
     /// PEM file with the private key, if it is not in the file of the certificate.
     pub ssl_key: Option<PathBuf>,
+    /// PEM file with the authorities of client certificates; with it, the https webhook serves only clients that show one.
+    #[serde(rename = "clientCA")]
+    pub client_ca: Option<PathBuf>,
+    /// Common names and subject alternative names; with them, a client certificate has to bear one of them.
+    pub client_names: Option<Vec<String>>,
+    /// File with bearer tokens, one a line; with it, every request has to carry one of them.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Whether the webhook refuses to listen on other addresses than loopback by plain http.
+    #[serde(rename = "requireTLS")]
+    pub require_tls: bool,
+    /// Seconds for which the webhook drops events that it got before; 0 drops none.
+    pub duplicate_window: u32,
     /// Accepted for the sake of existing configurations, without effect.
     pub use_async: bool,
     /// Largest event, in bytes of JSON without blanks; without it, no event is dropped for its size.
@@ -42,6 +54,12 @@ impl Default for Config {
         Self {
             ssl_certificate: "/etc/falco/falco.pem".into(),
             ssl_key: None,
+            client_ca: None,
+            client_names: None,
+            bearer_token_file: None,
+            require_tls: false,
+            // The API server tries five times, each for up to 30 seconds, with up to 100 seconds of pauses.
+            duplicate_window: 300,
             use_async: true,
             max_event_size: None,
             webhook_max_batch_size: 12_582_912,
@@ -52,6 +70,19 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The file of the private key, and the key of the configuration that names it.
+    pub(crate) fn key_file(&self) -> (&'static str, &PathBuf) {
+        match &self.ssl_key {
+            Some(path) => ("sslKey", path),
+            None => ("sslCertificate", &self.ssl_certificate),
+        }
+    }
+
+    /// How long an event is remembered, if at all.
+    pub(crate) fn duplicate_window(&self) -> Option<Duration> {
+        (self.duplicate_window > 0).then(|| Duration::from_secs(self.duplicate_window.into()))
+    }
+
     /// The largest event, as a size in memory.
     pub(crate) fn max_event_bytes(&self) -> Option<usize> {
         self.max_event_size.map(size)

@@ -29,6 +29,12 @@ pub(crate) struct Counters {
     pub(crate) requests_too_large: Counter,
     /// Requests that found no room: the sender keeps them and tries again.
     pub(crate) requests_postponed: Counter,
+    /// Requests without a valid bearer token.
+    pub(crate) requests_unauthorized: Counter,
+    /// Connections that failed before their first request: TLS, client certificates, too many at once.
+    pub(crate) connections_refused: Counter,
+    /// Events that the webhook got before, within `duplicateWindow`.
+    pub(crate) duplicates: Counter,
 }
 
 /// A number that only grows.
@@ -46,7 +52,12 @@ impl Counter {
 
     /// Counts one more and logs why; of many that come soon after each other, only the first.
     pub(crate) fn report(&self, why: impl FnOnce() -> String) {
-        self.add(1);
+        self.report_many(1, why);
+    }
+
+    /// As [`report`](Self::report), for several at once.
+    pub(crate) fn report_many(&self, count: u64, why: impl FnOnce() -> String) {
+        self.add(count);
         if self.is_report_due(Instant::now()) {
             match self.value() {
                 1 => log::warn!("{}", why()),
@@ -71,7 +82,7 @@ impl Counter {
 
 impl Counters {
     /// The counts as the host asks for them.
-    pub(crate) fn metrics(&self) -> [Metric; 8] {
+    pub(crate) fn metrics(&self) -> [Metric; 11] {
         let metric = |name: &'static CStr, counter: &Counter| {
             MetricLabel::new(name, MetricType::Monotonic)
                 .with_value(MetricValue::U64(counter.value()))
@@ -85,6 +96,9 @@ impl Counters {
             metric(c"lines_too_long", &self.lines_too_long),
             metric(c"requests_too_large", &self.requests_too_large),
             metric(c"requests_postponed", &self.requests_postponed),
+            metric(c"requests_unauthorized", &self.requests_unauthorized),
+            metric(c"connections_refused", &self.connections_refused),
+            metric(c"duplicates", &self.duplicates),
         ]
     }
 }

@@ -1,37 +1,48 @@
 //! The webhook: takes audit events from the API server, and answers when they were processed.
 //!
 //! ```text
-//! request --checks--> room in the hand-over --body--> events --offer--> next_batch
-//!                      | none: 429                              | processed: 200, closed before: 503
+//! request --checks--> body, into room in the hand-over --> events --duplicates--> next_batch
+//!          | 401, 404, ..   | no room: 429                                       | processed: 200, closed before: 503
 //! ```
 //!
 //! The API server sends a batch again unless it hears 200, so 200 is said only after the host is done with its events.
 
+mod answer;
+mod body;
+mod client_names;
+mod credentials;
+mod duplicates;
+mod limits;
 mod receive;
 mod tls;
+mod token;
 
 use std::{
-    future::{Ready, ready},
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
+use anyhow::Context;
 use axum::Router;
-use axum_server::{Handle, accept::Accept, tls_rustls::RustlsAcceptor};
+use axum_server::{Handle, tls_rustls::RustlsAcceptor};
 use plugin_support::handover::{BatchLimit, Receiver, handover};
-use tokio::{net::TcpStream, runtime::Runtime, task::JoinHandle};
+use tokio::{runtime::Runtime, task::JoinHandle};
 
-use crate::{config::Config, counters::Counters, open_params::Address, webhook::receive::Intake};
+use crate::{
+    config::Config,
+    counters::Counters,
+    open_params::Address,
+    webhook::{
+        credentials::{Credentials, CredentialsError},
+        limits::{LIMITS, Limited, Limits, MAX_HEADER_BYTES},
+        receive::Intake,
+    },
+};
 
 /// Two threads read sockets, two more parse: parsing a large body must not delay the answers to others.
 const THREADS: usize = 2;
-/// A body counts from when it is announced until its events were processed, so this is what the webhook holds at most,
-/// copies of the bodies that are being parsed aside.
-const CAPACITY_BYTES: usize = 64 << 20;
-const MAX_CONNECTIONS: usize = 1024;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for the answers to what was not processed.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -43,7 +54,9 @@ pub(crate) enum WebhookError {
     #[error("cannot listen on {address}")]
     Listen { address: String, source: io::Error },
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Credentials(#[from] CredentialsError),
+    #[error("requireTLS forbids plain http on {address}: use https, or listen on 127.0.0.1")]
+    PlainHttp { address: SocketAddr },
 }
 
 /// A listening webhook.
@@ -52,6 +65,7 @@ pub(crate) struct Webhook {
     runtime: Option<Runtime>,
     server: Option<JoinHandle<io::Result<()>>>,
     handle: Handle<SocketAddr>,
+    /// Gone after a failure: what the host did not see then is refused, so that the sender keeps it.
     receiver: Option<Receiver>,
     address: SocketAddr,
 }
@@ -63,15 +77,20 @@ impl Webhook {
         config: &Config,
         counters: &Arc<Counters>,
     ) -> Result<Self, WebhookError> {
-        let tls = address.tls.then(|| tls::server_config(config)).transpose()?;
+        Self::open_with(address, config, counters, LIMITS)
+    }
+
+    fn open_with(
+        address: &Address,
+        config: &Config,
+        counters: &Arc<Counters>,
+        limits: Limits,
+    ) -> Result<Self, WebhookError> {
+        let credentials = Credentials::read(config, address.tls)?;
         let listener = bind(address)?;
         let listen_error = |source| WebhookError::Listen { address: address.to_string(), source };
         let bound = listener.local_addr().map_err(listen_error)?;
-        if !address.tls && !bound.ip().is_loopback() {
-            log::warn!(
-                "the webhook on {bound} takes plain http from anyone who reaches it; prefer https or 127.0.0.1"
-            );
-        }
+        check_exposure(bound, address.tls, config)?;
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
@@ -80,23 +99,32 @@ impl Webhook {
             .enable_all()
             .build()
             .map_err(WebhookError::Runtime)?;
-        let (sender, receiver) = handover(CAPACITY_BYTES.max(config.max_body_bytes()));
-        let intake = Intake::new(address.clone(), config, Arc::clone(counters), sender);
+        let (sender, receiver) = handover(limits.capacity_bytes.max(config.max_body_bytes()));
+        let tokens = credentials.tokens.clone();
+        let intake =
+            Intake::new(address.clone(), config, limits.body, tokens, Arc::clone(counters), sender);
         let router = Router::new().fallback(receive::receive).with_state(Arc::new(intake));
 
         let handle = Handle::new();
         let context = runtime.enter();
-        let mut server =
-            axum_server::from_tcp(listener).map_err(listen_error)?.handle(handle.clone());
+        let mut server = axum_server::from_tcp(listener)
+            .map_err(listen_error)?
+            .handle(handle.clone())
+            .first_request_timeout(limits.greeting)
+            .accept_error_handler(limits::report_refused(counters));
         drop(context);
-        server.http_builder().http1().header_read_timeout(HEADER_TIMEOUT);
-        let service = router.into_make_service();
-        let server = server.acceptor(Limited { handle: handle.clone() });
-        let server = match tls {
-            None => runtime.spawn(server.serve(service)),
+        let http = server.http_builder();
+        http.http1().header_read_timeout(limits.idle).max_buf_size(MAX_HEADER_BYTES as usize);
+        http.http2().keep_alive_interval(limits.idle).max_header_list_size(MAX_HEADER_BYTES);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let server =
+            server.acceptor(Limited { handle: handle.clone(), connections: limits.connections });
+        let server = match credentials.tls.clone() {
+            None => runtime.spawn(serve(server.serve(service), credentials, limits.refresh)),
             Some(tls) => {
-                let over_tls = |limited| RustlsAcceptor::new(tls).acceptor(limited);
-                runtime.spawn(server.map(over_tls).serve(service))
+                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(limits.greeting);
+                let server = server.map(|limited| acceptor.acceptor(limited));
+                runtime.spawn(serve(server.serve(service), credentials, limits.refresh))
             }
         };
         log::info!("listening on {bound}, path {}", address.path);
@@ -116,8 +144,9 @@ impl Webhook {
         limit: BatchLimit,
         deliver: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<usize> {
-        let receiver = self.receiver.as_mut().expect("only dropping takes the receiver");
+        let mut receiver = self.receiver.take().context("the webhook failed before")?;
         let events = receiver.pull(wait, limit, deliver)?;
+        self.receiver = Some(receiver);
         anyhow::ensure!(
             events > 0 || self.server.as_ref().is_some_and(|server| !server.is_finished()),
             "the webhook's server ended"
@@ -154,6 +183,43 @@ impl std::fmt::Display for Address {
     }
 }
 
+/// Serves until it is shut down; meanwhile, looks after certificates and tokens.
+async fn serve(
+    server: impl Future<Output = io::Result<()>>,
+    credentials: Credentials,
+    refresh: Duration,
+) -> io::Result<()> {
+    tokio::select! {
+        served = server => served,
+        never = credentials.watch(refresh) => never,
+    }
+}
+
+/// Says, or refuses, what lets strangers in.
+fn check_exposure(bound: SocketAddr, is_tls: bool, config: &Config) -> Result<(), WebhookError> {
+    let asks_who = config.client_ca.is_some() || config.bearer_token_file.is_some();
+    if bound.ip().is_loopback() {
+        return Ok(());
+    }
+    if !is_tls && config.require_tls {
+        return Err(WebhookError::PlainHttp { address: bound });
+    }
+    if !is_tls && asks_who {
+        log::warn!(
+            "the webhook on {bound} takes bearer tokens by plain http, where they can be read on their way; prefer https or 127.0.0.1"
+        );
+    } else if !is_tls {
+        log::warn!(
+            "the webhook on {bound} takes plain http from anyone who reaches it; prefer https or 127.0.0.1"
+        );
+    } else if !asks_who {
+        log::warn!(
+            "the webhook on {bound} takes events from anyone who reaches it; prefer clientCA or bearerTokenFile"
+        );
+    }
+    Ok(())
+}
+
 fn bind(address: &Address) -> Result<TcpListener, WebhookError> {
     let bound = if address.host.is_empty() {
         // All interfaces: IPv6 takes IPv4 in, where there is IPv6.
@@ -165,25 +231,6 @@ fn bind(address: &Address) -> Result<TcpListener, WebhookError> {
         TcpListener::bind((address.host.as_str(), address.port))
     };
     bound.map_err(|source| WebhookError::Listen { address: address.to_string(), source })
-}
-
-/// Refuses connections over [`MAX_CONNECTIONS`], so that silent clients cannot take all file descriptors.
-#[derive(Debug, Clone)]
-struct Limited {
-    handle: Handle<SocketAddr>,
-}
-
-impl<S> Accept<TcpStream, S> for Limited {
-    type Stream = TcpStream;
-    type Service = S;
-    type Future = Ready<io::Result<(TcpStream, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        if self.handle.connection_count() > MAX_CONNECTIONS {
-            return ready(Err(io::Error::other("too many connections")));
-        }
-        ready(Ok((stream, service)))
-    }
 }
 
 #[cfg(test)]

@@ -147,6 +147,8 @@ impl Reservation {
 
     /// Hands the events over; the room stays taken until they were processed.
     ///
+    /// Without any event, the ticket tells when everything was processed that was handed over before.
+    ///
     /// # Errors
     ///
     /// When nobody will come for them.
@@ -229,7 +231,9 @@ impl Receiver {
         // dropping the parcels says so.
         let mut handed_out = Vec::new();
         let mut current = self.current.take();
-        while let Some(mut parcel) = current.take().or_else(|| self.next_parcel(wait, events > 0)) {
+        while let Some(mut parcel) =
+            current.take().or_else(|| self.next_parcel(wait, !handed_out.is_empty()))
+        {
             while let Some((timestamp_ns, payload)) = parcel.events.get(parcel.next) {
                 if events > 0 && (events >= limit.events || bytes + payload.len() > limit.bytes) {
                     self.current = Some(parcel);
@@ -259,10 +263,10 @@ impl Receiver {
         }
     }
 
-    fn next_parcel(&self, wait: Duration, has_events: bool) -> Option<Parcel> {
+    fn next_parcel(&self, wait: Duration, has_parcels: bool) -> Option<Parcel> {
         let mut state = self.shared.lock();
         let deadline = Instant::now() + wait;
-        while state.queue.is_empty() && !has_events {
+        while state.queue.is_empty() && !has_parcels {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -360,6 +364,23 @@ mod tests {
         assert!(is_waiting(&mut first) && is_waiting(&mut second));
         check(&mut receiver, &[]);
         assert!(first.blocking_processed() && second.blocking_processed());
+    }
+
+    #[test]
+    fn a_ticket_without_events_waits_for_what_was_offered_before() {
+        let (sender, mut receiver) = handover(100);
+        let mut first = offer(&sender, &["a", "b", "c"]).unwrap();
+        let mut none = offer(&sender, &[]).unwrap();
+        check(&mut receiver, &["a", "b"]);
+        check(&mut receiver, &["c"]);
+        assert!(is_waiting(&mut first) && is_waiting(&mut none));
+        check(&mut receiver, &[]);
+        assert!(first.blocking_processed() && none.blocking_processed());
+
+        let none = offer(&sender, &[]).unwrap();
+        check(&mut receiver, &[]);
+        check(&mut receiver, &[]);
+        assert!(none.blocking_processed());
     }
 
     #[test]

@@ -1,20 +1,32 @@
-//! One request: what is refused, what is taken, and the answer.
+//! One request: what is refused, what is taken, and when it is answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{
+    Extension,
     body::{Body, HttpBody},
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderValue, Method, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use axum_server::ConnectionShutdown;
 use http_body_util::BodyExt;
-use plugin_support::handover::{Events, Refusal, Reservation, Sender};
+use plugin_support::handover::{Events, Sender, Ticket};
 
-use crate::{config::Config, counters::Counters, event_list::EventReader, open_params::Address};
+use crate::{
+    config::Config,
+    counters::Counters,
+    event_list::EventReader,
+    open_params::Address,
+    webhook::{
+        answer::Answer,
+        body::{Encoding, Received},
+        duplicates::Duplicates,
+        token::Tokens,
+    },
+};
 
-/// How long a client may take to send a body; the API server gives up after 30 seconds.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that is refused while it sends hears the answer only if what it sends is taken off the wire.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -22,23 +34,31 @@ const DISCARD_TIMEOUT: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Intake {
     address: Address,
-    max_body_bytes: usize,
+    pub(super) max_body_bytes: usize,
+    pub(super) body_timeout: Duration,
     max_event_bytes: Option<usize>,
+    tokens: Option<Arc<ArcSwap<Tokens>>>,
+    duplicates: Option<Duplicates>,
     counters: Arc<Counters>,
-    sender: Sender,
+    pub(super) sender: Sender,
 }
 
 impl Intake {
     pub(crate) fn new(
         address: Address,
         config: &Config,
+        body_timeout: Duration,
+        tokens: Option<Arc<ArcSwap<Tokens>>>,
         counters: Arc<Counters>,
         sender: Sender,
     ) -> Self {
         Self {
             address,
             max_body_bytes: config.max_body_bytes(),
+            body_timeout,
             max_event_bytes: config.max_event_bytes(),
+            tokens,
+            duplicates: config.duplicate_window().map(Duplicates::new),
             counters,
             sender,
         }
@@ -46,184 +66,107 @@ impl Intake {
 }
 
 /// Answers one request.
-pub(crate) async fn receive(State(intake): State<Arc<Intake>>, request: Request) -> Response {
+pub(crate) async fn receive(
+    State(intake): State<Arc<Intake>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Extension(connection): Extension<ConnectionShutdown>,
+    request: Request,
+) -> Response {
     let (parts, mut body) = request.into_parts();
-    let read = match intake.check(&parts) {
-        Ok(()) => intake.read(&mut body).await,
-        Err(refusal) => Err(refusal),
+    let answer = match intake.process(&parts, &mut body).await {
+        Ok(()) => Answer::Processed,
+        Err(answer) => answer,
     };
-    let answer = match read {
-        Ok((reservation, bytes)) => take(&intake, reservation, bytes).await,
-        Err(answer) => {
-            intake.count(&answer);
-            // Whether the rest comes in time or not, the answer is the same.
-            tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await.ok();
-            answer
-        }
-    };
+    intake.count(&answer, client);
+    if let Answer::Unauthorized = answer {
+        // A stranger shall not keep a connection open.
+        connection.graceful_shutdown();
+    }
+    if !body.is_end_stream() {
+        // Whether the rest comes in time or not, the answer is the same.
+        tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await.ok();
+    }
     answer.into_response()
 }
 
 impl Intake {
+    /// Takes the events of a request and waits until they were processed.
+    async fn process(self: &Arc<Self>, parts: &Parts, body: &mut Body) -> Result<(), Answer> {
+        let encoding = self.check(parts)?;
+        let received = Received::read(self, body, encoding).await?;
+        let intake = Arc::clone(self);
+        let taking = tokio::task::spawn_blocking(move || intake.take(received));
+        let ticket = taking.await.unwrap_or_else(|panic| {
+            log::error!("reading a request's events failed: {panic}");
+            Err(Answer::Internal)
+        })?;
+        let is_processed = match ticket {
+            Some(ticket) => ticket.processed().await,
+            None => true,
+        };
+        is_processed.then_some(()).ok_or(Answer::ShuttingDown)
+    }
+
     /// Refuses what is wrong with a request whatever its body says.
-    fn check(&self, parts: &Parts) -> Result<(), Answer> {
+    fn check(&self, parts: &Parts) -> Result<Encoding, Answer> {
         let is_json = |text: &HeaderValue| {
             String::from_utf8_lossy(text.as_bytes())
                 .to_ascii_lowercase()
                 .contains("application/json")
         };
-        let is_encoded = |text: &HeaderValue| !text.as_bytes().eq_ignore_ascii_case(b"identity");
-        if !self.address.serves(parts.uri.path()) {
+        if self.tokens.as_ref().is_some_and(|tokens| !tokens.load().allow(&parts.headers)) {
+            Err(Answer::Unauthorized)
+        } else if !self.address.serves(parts.uri.path()) {
             Err(Answer::NotFound)
         } else if parts.method != Method::POST {
             Err(Answer::Method(parts.method.clone()))
         } else if !parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
             Err(Answer::ContentType)
-        } else if parts.headers.get(header::CONTENT_ENCODING).is_some_and(is_encoded) {
-            Err(Answer::ContentEncoding)
         } else {
-            Ok(())
+            Encoding::of(&parts.headers)
         }
     }
 
-    /// Reads the body into room that is taken before its bytes.
-    async fn read(&self, body: &mut Body) -> Result<(Reservation, Vec<u8>), Answer> {
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        self.check_size(announced)?;
-        let mut reservation = self.sender.reserve(announced)?;
-        let mut bytes = Vec::with_capacity(announced);
-        let read_all = async {
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Answer::BodyError(error.to_string()))?;
-                let Some(data) = frame.data_ref() else { continue };
-                let length = bytes.len() + data.len();
-                self.check_size(length)?;
-                reservation.grow(length.saturating_sub(reservation.bytes()))?;
-                bytes.extend_from_slice(data);
-            }
-            Ok::<(), Answer>(())
+    /// Reads the events of a body and hands them over; there is nothing to wait for if it has none.
+    fn take(&self, received: Received) -> Result<Option<Ticket>, Answer> {
+        let (text, reservation) = received.decode(self.max_body_bytes)?;
+        let mut events = Events::default();
+        EventReader::new(self.max_event_bytes, Arc::clone(&self.counters))
+            .read_body(&text, &mut events)
+            .map_err(|error| Answer::NotJson(error.to_string()))?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let Some(duplicates) = &self.duplicates else {
+            return Ok(Some(reservation.offer(events)?));
         };
-        tokio::time::timeout(BODY_TIMEOUT, read_all).await.map_err(|_| Answer::Timeout)??;
-        Ok((reservation, bytes))
+        let fingerprints = duplicates.fingerprints(&events);
+        let (ticket, repeated) = duplicates.offer_new(reservation, events, &fingerprints)?;
+        if repeated > 0 {
+            self.counters.duplicates.report_many(repeated as u64, || {
+                "events dropped that came before, within duplicateWindow".to_owned()
+            });
+        }
+        Ok(Some(ticket))
     }
 
-    fn count(&self, refusal: &Answer) {
-        match refusal {
+    fn count(&self, answer: &Answer, client: SocketAddr) {
+        match answer {
             Answer::Full => self.counters.requests_postponed.add(1),
+            Answer::Unauthorized => self.counters.requests_unauthorized.report(|| {
+                format!("request from {client} refused: it has no token of bearerTokenFile")
+            }),
             Answer::TooLarge(limit) => self.counters.requests_too_large.report(|| {
                 format!("request refused: its body is larger than webhookMaxBatchSize={limit}")
             }),
+            Answer::NotJson(error) => {
+                self.counters.texts_not_json.report(|| format!("request refused: {error}"));
+            }
             _ => {}
         }
-    }
-
-    fn check_size(&self, length: usize) -> Result<(), Answer> {
-        if length > self.max_body_bytes {
-            return Err(Answer::TooLarge(self.max_body_bytes));
-        }
-        Ok(())
-    }
-}
-
-/// Hands the events over and waits until they were processed.
-async fn take(intake: &Intake, reservation: Reservation, bytes: Vec<u8>) -> Answer {
-    let mut reader = EventReader::new(intake.max_event_bytes, Arc::clone(&intake.counters));
-    let parsing = tokio::task::spawn_blocking(move || {
-        let mut events = Events::default();
-        reader.read_body(&bytes, &mut events).map(|()| events)
-    });
-    let events = match parsing.await {
-        Ok(Ok(events)) => events,
-        Ok(Err(error)) => {
-            intake.counters.texts_not_json.report(|| format!("request refused: {error}"));
-            return Answer::NotJson(error.to_string());
-        }
-        Err(panic) => {
-            log::error!("reading a request's events failed: {panic}");
-            return Answer::Internal;
-        }
-    };
-    if events.is_empty() {
-        return Answer::Processed;
-    }
-    match reservation.offer(events) {
-        Ok(ticket) => match ticket.processed().await {
-            true => Answer::Processed,
-            false => Answer::ShuttingDown,
-        },
-        Err(refusal) => refusal.into(),
     }
 }
 
 async fn discard(mut body: Body) {
     while let Some(Ok(_)) = body.frame().await {}
 }
-
-/// What a client hears.
-enum Answer {
-    Processed,
-    NotFound,
-    Method(Method),
-    ContentType,
-    ContentEncoding,
-    TooLarge(usize),
-    BodyError(String),
-    NotJson(String),
-    Timeout,
-    Full,
-    ShuttingDown,
-    Internal,
-}
-
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Full => Self::Full,
-            Refusal::Closed => Self::ShuttingDown,
-        }
-    }
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let (status, text) = match self {
-            Self::Processed => return StatusCode::OK.into_response(),
-            Self::NotFound => (StatusCode::NOT_FOUND, "404 page not found".into()),
-            Self::Method(method) => {
-                let text = format!("{method} method not allowed\n");
-                return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST"), NO_SNIFF], text)
-                    .into_response();
-            }
-            Self::ContentType => (StatusCode::BAD_REQUEST, "wrong Content Type".into()),
-            Self::ContentEncoding => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded bodies are not supported".into())
-            }
-            Self::TooLarge(limit) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("bad request: request body too large, webhookMaxBatchSize is {limit}"),
-            ),
-            Self::BodyError(error) => (StatusCode::BAD_REQUEST, format!("bad request: {error}")),
-            Self::NotJson(error) => (StatusCode::BAD_REQUEST, format!("bad request: {error}")),
-            Self::Timeout => {
-                (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into())
-            }
-            Self::Full => {
-                let headers = [(header::RETRY_AFTER, "1"), NO_SNIFF];
-                return (
-                    StatusCode::TOO_MANY_REQUESTS,
-                    headers,
-                    "too much waits to be processed\n",
-                )
-                    .into_response();
-            }
-            Self::ShuttingDown => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "shutting down, the events were not processed".into(),
-            ),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error".into()),
-        };
-        (status, [NO_SNIFF], text + "\n").into_response()
-    }
-}
-
-const NO_SNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
