@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_support::{
-    handover::Events,
+    events::Events,
     json::{Document, Kind, ParseError, Value},
 };
 
@@ -13,15 +13,15 @@ use crate::{counters::Counters, event_time};
 #[derive(Debug)]
 pub(crate) struct EventReader {
     document: Document,
-    payload: Vec<u8>,
-    max_event_bytes: Option<usize>,
+    max_event_bytes: usize,
     counters: Arc<Counters>,
 }
 
 impl EventReader {
     /// Makes a reader that drops events longer than `max_event_bytes`.
     pub(crate) fn new(max_event_bytes: Option<usize>, counters: Arc<Counters>) -> Self {
-        Self { document: Document::default(), payload: Vec::new(), max_event_bytes, counters }
+        let max_event_bytes = max_event_bytes.unwrap_or(usize::MAX);
+        Self { document: Document::default(), max_event_bytes, counters }
     }
 
     /// Where it counts what it drops. What is not JSON is for the caller to count, who knows where it stands.
@@ -59,8 +59,8 @@ impl EventReader {
     }
 
     fn add_document(&mut self, events: &mut Events) {
-        let Self { document, payload, max_event_bytes, counters } = self;
-        let mut sink = Sink { events, payload, max_event_bytes: *max_event_bytes, counters };
+        let Self { document, max_event_bytes, counters } = self;
+        let mut sink = Sink { events, max_event_bytes: *max_event_bytes, counters };
         let before = sink.events.len();
         if sink.add(document.root()).is_err() {
             // One foreign element spoils the whole array, as it does in stock.
@@ -76,8 +76,7 @@ struct NotRecognized;
 
 struct Sink<'a> {
     events: &'a mut Events,
-    payload: &'a mut Vec<u8>,
-    max_event_bytes: Option<usize>,
+    max_event_bytes: usize,
     counters: &'a Counters,
 }
 
@@ -109,17 +108,12 @@ impl Sink<'_> {
             });
             return;
         };
-        self.payload.clear();
-        event.write_compact(self.payload);
-        let size = self.payload.len();
-        if self.max_event_bytes.is_some_and(|limit| size > limit) {
+        if let Err(size) = self.events.push_json(timestamp_ns, event, self.max_event_bytes) {
             self.counters.events_too_large.report(|| {
                 let id = audit_id(event);
                 format!("event larger than maxEventSize: size={size} auditID={id}")
             });
-            return;
         }
-        self.events.push(timestamp_ns, self.payload);
     }
 }
 
@@ -153,12 +147,12 @@ mod tests {
 
     fn ids(events: &Events) -> Vec<String> {
         let mut document = Document::default();
-        let id = |payload| {
+        let mut id = |payload| {
             document.parse(payload).unwrap();
             String::from_utf8(document.root().get(b"auditID").unwrap().as_str().unwrap().into())
                 .unwrap()
         };
-        events.iter().map(|(_, payload)| payload).map(id).collect()
+        events.iter().map(|event| id(event.payload)).collect()
     }
 
     /// One text as a line and as a body.
@@ -250,7 +244,9 @@ mod tests {
         let text = "  {\"kind\": \"Event\", \"auditID\":\"w\",\n \"stageTimestamp\":\"2024-01-02T03:04:05Z\" , \"esc\":\"\\u0041\\/\"}  ";
         reader(None).read(text.as_bytes(), &mut events).unwrap();
         let payload = r#"{"kind":"Event","auditID":"w","stageTimestamp":"2024-01-02T03:04:05Z","esc":"\u0041\/"}"#;
-        assert_eq!(events.get(0), Some((1_704_164_645_000_000_000, payload.as_bytes())));
+        let event = events.get(0).unwrap();
+        assert_eq!(event.timestamp_ns, 1_704_164_645_000_000_000);
+        assert_eq!(event.payload, payload.as_bytes());
     }
 
     /// P16

@@ -17,6 +17,7 @@ mod extraction;
 mod fields;
 mod line;
 mod open_params;
+mod read_ahead;
 mod read_once;
 mod source;
 mod tail;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plugin_support::handover::Events;
+use plugin_support::events::Events;
 
 use crate::event_list::EventReader;
 

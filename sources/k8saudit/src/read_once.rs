@@ -10,7 +10,7 @@ use std::{
 };
 
 use follow::{LineSplitter, Split};
-use plugin_support::handover::Events;
+use plugin_support::events::Events;
 
 use crate::{config::Config, counters::Counters, event_list::EventReader, line};
 
@@ -149,7 +149,7 @@ mod tests {
         let (mut payloads, mut events) = (Vec::new(), Events::default());
         while files.read(&mut events) {
             payloads.extend(
-                events.iter().map(|(_, payload)| String::from_utf8_lossy(payload).into_owned()),
+                events.iter().map(|event| String::from_utf8_lossy(event.payload).into_owned()),
             );
             events.truncate(0);
         }

@@ -10,12 +10,13 @@ use falco_plugin::event::events::{Event, EventMetadata};
 use falco_plugin::source::{
     EventBatch, EventInput, OpenParam, SourcePlugin, SourcePluginInstance, serialize_open_params,
 };
-use plugin_support::handover::{BatchLimit, Events};
+use plugin_support::events::Event as ReadEvent;
+use plugin_support::handover::BatchLimit;
 use plugin_support::{c_string, guard};
 
 use crate::K8sAudit;
-use crate::counters::Counters;
 use crate::open_params::{self, OpenParams};
+use crate::read_ahead::ReadAhead;
 use crate::read_once::ReadOnce;
 use crate::tail::Tail;
 use crate::webhook::Webhook;
@@ -29,15 +30,13 @@ const LIMIT: BatchLimit = BatchLimit { events: 1024, bytes: 4 << 20 };
 pub struct AuditStream {
     /// Gone after `close`.
     input: Option<Input>,
-    /// Events of one batch from files; kept for its allocations.
-    events: Events,
 }
 
 #[derive(Debug)]
 enum Input {
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     Tail(Box<Tail>),
-    ReadOnce(ReadOnce),
+    Files(ReadAhead),
 }
 
 impl SourcePlugin for K8sAudit {
@@ -56,19 +55,20 @@ impl SourcePlugin for K8sAudit {
         let input = || {
             Ok(match OpenParams::parse(params.unwrap_or_default())? {
                 OpenParams::Webhook(address) => {
-                    Input::Webhook(Webhook::open(&address, &self.config, &self.counters)?)
+                    Input::Webhook(Box::new(Webhook::open(&address, &self.config, &self.counters)?))
                 }
                 OpenParams::Follow(path) => {
                     Input::Tail(Box::new(Tail::open(path, &self.config, &self.counters)?))
                 }
                 OpenParams::ReadOnce(path) => {
-                    Input::ReadOnce(ReadOnce::open(&path, &self.config, &self.counters)?)
+                    let files = ReadOnce::open(&path, &self.config, &self.counters)?;
+                    Input::Files(ReadAhead::start(files)?)
                 }
             })
         };
         // The SDK passes on the outermost message alone, and the cause is what an operator needs.
         let input = guard("open", input).map_err(|error| anyhow!("{error:#}"))?;
-        Ok(AuditStream { input: Some(input), events: Events::default() })
+        Ok(AuditStream { input: Some(input) })
     }
 
     fn close(&mut self, stream: &mut AuditStream) {
@@ -90,39 +90,43 @@ impl SourcePluginInstance for AuditStream {
         plugin: &mut K8sAudit,
         batch: &mut EventBatch<'_>,
     ) -> anyhow::Result<()> {
-        guard("next_batch", || self.fill(batch, &plugin.counters))
+        guard("next_batch", || self.fill(batch, plugin))
     }
 }
 
 impl AuditStream {
-    fn fill(&mut self, batch: &mut EventBatch<'_>, counters: &Counters) -> anyhow::Result<()> {
-        let mut add = |timestamp_ns, payload: &[u8]| {
-            let mut event = Self::plugin_event(payload);
-            event.metadata = EventMetadata { ts: timestamp_ns, ..EventMetadata::default() };
-            batch.add(event)?;
-            counters.events.add(1);
-            Ok(())
+    fn fill(&mut self, batch: &mut EventBatch<'_>, plugin: &mut K8sAudit) -> anyhow::Result<()> {
+        let events = plugin.document.batch();
+        let mut add = |event: ReadEvent<'_>| {
+            let mut added = Self::plugin_event(event.payload);
+            added.metadata = EventMetadata { ts: event.timestamp_ns, ..EventMetadata::default() };
+            batch.add(added)?;
+            plugin.counters.events.add(1);
+            anyhow::Ok(())
         };
-        self.events.truncate(0);
         match self.input.as_mut().ok_or(FailureReason::Eof)? {
             Input::Webhook(webhook) => {
+                events.truncate(0);
+                let add = |event: ReadEvent<'_>| {
+                    events.push_event(event);
+                    add(event)
+                };
                 if webhook.pull(WAIT, LIMIT, add)? == 0 {
                     return Err(FailureReason::Timeout.into());
                 }
                 return Ok(());
             }
-            Input::Tail(tail) => tail.read(WAIT, LIMIT.bytes, &mut self.events),
-            Input::ReadOnce(files) => {
-                if !files.read(&mut self.events) {
-                    return Err(FailureReason::Eof.into());
-                }
+            Input::Tail(tail) => {
+                events.truncate(0);
+                tail.read(WAIT, LIMIT.bytes, events);
             }
+            Input::Files(files) => files.next(WAIT, events)?,
         }
         // A batch without events would be an error to stock.
-        if self.events.is_empty() {
+        if events.is_empty() {
             return Err(FailureReason::Timeout.into());
         }
-        self.events.iter().try_for_each(|(timestamp_ns, payload)| add(timestamp_ns, payload))
+        events.iter().try_for_each(add)
     }
 
     /// The host is done with the last batch.
@@ -130,7 +134,8 @@ impl AuditStream {
         match self.input.take() {
             Some(Input::Tail(mut tail)) => tail.acknowledge(),
             Some(Input::Webhook(webhook)) => drop(webhook),
-            Some(Input::ReadOnce(_)) | None => {}
+            Some(Input::Files(files)) => files.close()?,
+            None => {}
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use follow::{FilePattern, Follower, Notice, OpenError, Settings, Start};
-use plugin_support::handover::Events;
+use plugin_support::events::Events;
 
 use crate::{
     config::{Config, StartAt},
@@ -85,7 +85,7 @@ mod tests {
             let mut events = Events::default();
             tail.read(Duration::from_millis(20), 1 << 20, &mut events);
             payloads.extend(
-                events.iter().map(|(_, payload)| String::from_utf8_lossy(payload).into_owned()),
+                events.iter().map(|event| String::from_utf8_lossy(event.payload).into_owned()),
             );
         }
         assert_eq!(payloads, expected.iter().map(|id| event(id)).collect::<Vec<_>>());

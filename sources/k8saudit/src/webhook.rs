@@ -27,6 +27,7 @@ use std::{
 use anyhow::Context;
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
+use plugin_support::events::Event;
 use plugin_support::handover::{BatchLimit, Receiver, handover};
 use tokio::{runtime::Runtime, task::JoinHandle};
 
@@ -142,7 +143,7 @@ impl Webhook {
         &mut self,
         wait: Duration,
         limit: BatchLimit,
-        deliver: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
+        deliver: impl FnMut(Event<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<usize> {
         let mut receiver = self.receiver.take().context("the webhook failed before")?;
         let events = receiver.pull(wait, limit, deliver)?;

@@ -5,7 +5,8 @@
 //! counts against the capacity until then.
 //!
 //! ```
-//! use plugin_support::handover::{BatchLimit, Events, handover};
+//! use plugin_support::events::Events;
+//! use plugin_support::handover::{BatchLimit, handover};
 //!
 //! let (sender, mut receiver) = handover(1 << 20);
 //! let mut events = Events::default();
@@ -14,8 +15,8 @@
 //!
 //! let limit = BatchLimit { events: 100, bytes: 1 << 20 };
 //! let wait = std::time::Duration::from_millis(10);
-//! assert_eq!(receiver.pull(wait, limit, |_time, _payload| Ok(()))?, 1);
-//! assert_eq!(receiver.pull(wait, limit, |_time, _payload| Ok(()))?, 0);
+//! assert_eq!(receiver.pull(wait, limit, |_event| Ok(()))?, 1);
+//! assert_eq!(receiver.pull(wait, limit, |_event| Ok(()))?, 0);
 //! assert!(ticket.blocking_processed());
 //! # Ok::<(), anyhow::Error>(())
 //! ```
@@ -29,60 +30,13 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use crate::events::{Event, Events};
+
 /// Makes the two ends of a hand-over that holds at most `capacity` bytes.
 pub fn handover(capacity: usize) -> (Sender, Receiver) {
     let shared = Arc::new(Shared { capacity, state: Mutex::default(), arrived: Condvar::new() });
     let sender = Sender { shared: Arc::clone(&shared) };
     (sender, Receiver { shared, current: None, handed_out: Vec::new() })
-}
-
-/// Events in order, each with its time and its payload.
-#[derive(Debug, Default)]
-pub struct Events {
-    payloads: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    timestamp_ns: u64,
-    end: usize,
-}
-
-impl Events {
-    /// Adds an event; `u64::MAX` as its time lets the host fill in the current one.
-    pub fn push(&mut self, timestamp_ns: u64, payload: &[u8]) {
-        self.payloads.extend_from_slice(payload);
-        self.entries.push(Entry { timestamp_ns, end: self.payloads.len() });
-    }
-
-    /// The event at `index`: time and payload.
-    pub fn get(&self, index: usize) -> Option<(u64, &[u8])> {
-        let entry = self.entries.get(index)?;
-        let start = index.checked_sub(1).map_or(0, |before| self.entries[before].end);
-        Some((entry.timestamp_ns, &self.payloads[start..entry.end]))
-    }
-
-    /// All events: time and payload.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        (0..self.len()).filter_map(|index| self.get(index))
-    }
-
-    /// Number of events.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// True if there is no event.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Removes all events after the first `len` ones.
-    pub fn truncate(&mut self, len: usize) {
-        self.entries.truncate(len);
-        self.payloads.truncate(self.entries.last().map_or(0, |last| last.end));
-    }
 }
 
 /// Why something is not taken.
@@ -212,7 +166,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Acknowledges the batch before, then calls `deliver` with the time and payload of each event of the next one.
+    /// Acknowledges the batch before, then calls `deliver` with each event of the next one.
     ///
     /// Waits at most `wait` for the first event; returns the number of events.
     ///
@@ -223,7 +177,7 @@ impl Receiver {
         &mut self,
         wait: Duration,
         limit: BatchLimit,
-        mut deliver: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
+        mut deliver: impl FnMut(Event<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<usize> {
         self.acknowledge();
         let (mut events, mut bytes) = (0, 0);
@@ -234,16 +188,17 @@ impl Receiver {
         while let Some(mut parcel) =
             current.take().or_else(|| self.next_parcel(wait, !handed_out.is_empty()))
         {
-            while let Some((timestamp_ns, payload)) = parcel.events.get(parcel.next) {
-                if events > 0 && (events >= limit.events || bytes + payload.len() > limit.bytes) {
+            while let Some(event) = parcel.events.get(parcel.next) {
+                let size = event.payload.len();
+                if events > 0 && (events >= limit.events || bytes + size > limit.bytes) {
                     self.current = Some(parcel);
                     self.handed_out = handed_out;
                     return Ok(events);
                 }
-                deliver(timestamp_ns, payload)?;
+                deliver(event)?;
                 parcel.next += 1;
                 events += 1;
-                bytes += payload.len();
+                bytes += size;
             }
             handed_out.push(parcel);
         }
@@ -341,8 +296,8 @@ mod tests {
     #[track_caller]
     fn check(receiver: &mut Receiver, expected: &[&str]) {
         let mut got = Vec::new();
-        let deliver = |_, payload: &[u8]| {
-            got.push(String::from_utf8_lossy(payload).into_owned());
+        let deliver = |event: Event<'_>| {
+            got.push(String::from_utf8_lossy(event.payload).into_owned());
             Ok(())
         };
         let count = receiver.pull(WAIT, LIMIT, deliver).unwrap();
@@ -433,7 +388,7 @@ mod tests {
         let (sender, mut receiver) = handover(100);
         let first = offer(&sender, &["a"]).unwrap();
         let second = offer(&sender, &["b"]).unwrap();
-        let fail_at_b = |_, payload: &[u8]| if payload == b"b" { bail!("no") } else { Ok(()) };
+        let fail_at_b = |event: Event<'_>| if event.payload == b"b" { bail!("no") } else { Ok(()) };
         receiver.pull(WAIT, LIMIT, fail_at_b).unwrap_err();
         check(&mut receiver, &[]);
         assert!(!first.blocking_processed());
@@ -444,7 +399,7 @@ mod tests {
     fn a_waiting_pull_wakes_up_when_events_arrive() {
         let (sender, mut receiver) = handover(100);
         let pulling = std::thread::spawn(move || {
-            receiver.pull(Duration::from_secs(60), LIMIT, |_, _| Ok(())).unwrap()
+            receiver.pull(Duration::from_secs(60), LIMIT, |_| Ok(())).unwrap()
         });
         offer(&sender, &["a"]).unwrap();
         assert_eq!(pulling.join().unwrap(), 1);

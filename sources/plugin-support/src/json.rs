@@ -27,8 +27,8 @@ mod string;
 use std::borrow::Cow;
 
 pub use event_document::EventDocument;
-pub use parse::{MAX_DEPTH, ParseError};
-use parse::{Node, is_blank};
+use parse::is_blank;
+pub use parse::{MAX_DEPTH, Node, ParseError};
 
 /// A parsed JSON text.
 ///
@@ -39,11 +39,14 @@ pub struct Document {
     nodes: Vec<Node>,
     /// Containers that are open while parsing; kept for its allocation.
     open: Vec<u32>,
+    /// There are no blanks inside the outermost value.
+    is_compact: bool,
 }
 
 impl Default for Document {
     fn default() -> Self {
-        let mut document = Self { text: Vec::new(), nodes: Vec::new(), open: Vec::new() };
+        let mut document =
+            Self { text: Vec::new(), nodes: Vec::new(), open: Vec::new(), is_compact: true };
         document.set_null();
         document
     }
@@ -72,16 +75,28 @@ impl Document {
     /// When `text` does not start with a JSON value, or is 4 GiB or longer.
     pub fn parse_prefix(&mut self, text: &[u8]) -> Result<usize, ParseError> {
         match parse::parse(text, &mut self.nodes, &mut self.open) {
-            Ok(end) => {
+            Ok(parsed) => {
                 self.text.clear();
-                self.text.extend_from_slice(&text[..end]);
-                Ok(end)
+                self.text.extend_from_slice(&text[..parsed.end]);
+                self.is_compact = parsed.is_compact;
+                Ok(parsed.end)
             }
             Err(error) => {
                 self.set_null();
                 Err(error)
             }
         }
+    }
+
+    /// Replaces the document by `text`, of which [`Value::write_parsed`] gave the nodes.
+    ///
+    /// Any other nodes make a document whose values are wrong, or panic when they are looked at.
+    pub fn set(&mut self, text: &[u8], nodes: &[Node]) {
+        self.text.clear();
+        self.text.extend_from_slice(text);
+        self.nodes.clear();
+        self.nodes.extend_from_slice(nodes);
+        self.is_compact = true;
     }
 
     /// The outermost value.
@@ -97,6 +112,7 @@ impl Document {
     fn set_null(&mut self) {
         self.text.clear();
         self.text.extend_from_slice(b"null");
+        self.is_compact = true;
         self.nodes.clear();
         self.nodes.push(Node { kind: Kind::Null, is_escaped: false, start: 0, end: 4, next: 1 });
     }
@@ -189,6 +205,10 @@ impl<'d> Value<'d> {
     /// Appends the value's source text without the blanks between its tokens.
     pub fn write_compact(self, out: &mut Vec<u8>) {
         let mut rest = self.raw();
+        if self.document.is_compact {
+            out.extend_from_slice(rest);
+            return;
+        }
         while let Some(at) = rest.iter().position(|&byte| byte == b'"' || is_blank(byte)) {
             out.extend_from_slice(&rest[..at]);
             rest = &rest[at..];
@@ -201,6 +221,22 @@ impl<'d> Value<'d> {
             rest = &rest[skipped..];
         }
         out.extend_from_slice(rest);
+    }
+
+    /// As [`write_compact`](Self::write_compact), and appends what parsing that text would find; nothing where this is
+    /// not known, because blanks were left out.
+    pub fn write_parsed(self, text: &mut Vec<u8>, nodes: &mut Vec<Node>) {
+        self.write_compact(text);
+        if self.document.is_compact {
+            let own = self.node();
+            let inside = &self.document.nodes[self.index as usize..own.next as usize];
+            nodes.extend(inside.iter().map(|node| Node {
+                start: node.start - own.start,
+                end: node.end - own.start,
+                next: node.next - self.index,
+                ..*node
+            }));
+        }
     }
 
     /// Appends the value as Falco's plugins print it: a string decoded, anything else compact.

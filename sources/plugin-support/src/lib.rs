@@ -1,5 +1,6 @@
 //! What the plugins in `sources/` share.
 //!
+//! - [`events`]: events of one batch, with what parsing them found.
 //! - [`handover`]: events from other threads to `next_batch`, bounded, acknowledged when processed.
 //! - [`json`]: JSON text as a flat list of spans, lenient in the way Falco's own plugins are.
 //! - [`c_string()`]: text as the C interface carries it.
@@ -7,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod c_string;
+pub mod events;
 mod guard;
 pub mod handover;
 pub mod json;

@@ -1,5 +1,6 @@
 //! What the JSON document accepts, finds and prints.
 
+use plugin_support::events::Events;
 use plugin_support::json::{Document, EventDocument, Kind, Value};
 
 #[track_caller]
@@ -225,4 +226,51 @@ fn an_event_is_parsed_again_only_when_it_changes() {
         "same event, not parsed again"
     );
     assert_eq!(compact(event.of(3, 11, &buffer).unwrap().root()), "[4]");
+}
+
+/// Reads the elements of `text` as events, and finds in each what parsing its payload finds.
+#[track_caller]
+fn check_read_events(text: &str) {
+    let list = parse(text);
+    let mut fields = EventDocument::default();
+    let batch = fields.batch();
+    for element in list.root().elements() {
+        batch.push_json(7, element, usize::MAX).expect("nothing is too long");
+    }
+    let payloads: Vec<_> = batch.iter().map(|event| event.payload.to_vec()).collect();
+    let foreign = b"{\"not\":\"in the batch\"}".to_vec();
+    for (number, payload) in [foreign].iter().chain(&payloads).enumerate() {
+        let document = fields.of(number as u64, 7, payload).expect("payloads are JSON");
+        let expected = parse(std::str::from_utf8(payload).expect("the source is UTF-8"));
+        assert_eq!(outline(document.root()), outline(expected.root()), "{text}");
+    }
+}
+
+/// Everything that can be seen of a value.
+fn outline(value: Value<'_>) -> Vec<(Kind, usize, String)> {
+    let mut seen = vec![(value.kind(), value.offset(), compact(value))];
+    seen.extend(value.elements().flat_map(outline));
+    seen.extend(value.members().flat_map(|(key, value)| [outline(key), outline(value)].concat()));
+    seen
+}
+
+#[test]
+fn what_the_reader_found_is_what_parsing_finds() {
+    check_read_events(
+        r#"[{"a":[1,{"b":"\u0041\"x"},[]],"c":{}},{"a":1.50,"a":null},[],"s",[[true]]]"#,
+    );
+    check_read_events(r#"[ {"a" : [1, 2]},{"b":"c d"} ]"#);
+    check_read_events(r#"[{"same":1},{"same":1},{"same":2}]"#);
+}
+
+#[test]
+fn an_event_over_the_limit_leaves_nothing_behind() {
+    let document = parse(r#"[{"a":1},[1,2],{"b":2}]"#);
+    let elements: Vec<_> = document.root().elements().collect();
+    let mut events = Events::default();
+    events.push_json(1, elements[0], 7).unwrap();
+    assert_eq!(events.push_json(2, elements[1], 4), Err(5));
+    events.push_json(3, elements[2], 7).unwrap();
+    let payloads: Vec<_> = events.iter().map(|event| event.payload).collect();
+    assert_eq!(payloads, [br#"{"a":1}"#, br#"{"b":2}"#]);
 }

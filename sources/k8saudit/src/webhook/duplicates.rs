@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugin_support::handover::{Events, Refusal, Reservation, Ticket};
+use plugin_support::{
+    events::Events,
+    handover::{Refusal, Reservation, Ticket},
+};
 use rustc_hash::FxHashSet;
 
 /// Most events that are remembered, which takes about 16 MiB: more than a minute at the rate to which the API server limits itself.
@@ -46,7 +49,7 @@ impl Duplicates {
 
     /// The fingerprints of events, in their order.
     pub(crate) fn fingerprints(&self, events: &Events) -> Vec<Fingerprint> {
-        events.iter().map(|(_, payload)| Fingerprint(self.keys.hash_one(payload))).collect()
+        events.iter().map(|event| Fingerprint(self.keys.hash_one(event.payload))).collect()
     }
 
     /// Hands over the events that did not come before; returns the ticket and how many did.
@@ -98,9 +101,9 @@ impl Recent {
 
 fn only(events: &Events, wanted: &[bool]) -> Events {
     let mut kept = Events::default();
-    for ((timestamp_ns, payload), wanted) in events.iter().zip(wanted) {
+    for (event, wanted) in events.iter().zip(wanted) {
         if *wanted {
-            kept.push(timestamp_ns, payload);
+            kept.push_event(event);
         }
     }
     kept

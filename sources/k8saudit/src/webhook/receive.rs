@@ -12,7 +12,10 @@ use axum::{
 };
 use axum_server::ConnectionShutdown;
 use http_body_util::BodyExt;
-use plugin_support::handover::{Events, Sender, Ticket};
+use plugin_support::{
+    events::Events,
+    handover::{Sender, Ticket},
+};
 
 use crate::{
     config::Config,

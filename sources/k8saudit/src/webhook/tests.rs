@@ -59,8 +59,8 @@ impl Host {
 }
 
 fn pull(webhook: &mut Webhook, payloads: &mut Vec<String>) -> usize {
-    let add = |_, payload: &[u8]| {
-        payloads.push(String::from_utf8_lossy(payload).into_owned());
+    let add = |event: Event<'_>| {
+        payloads.push(String::from_utf8_lossy(event.payload).into_owned());
         Ok(())
     };
     webhook.pull(Duration::from_millis(10), LIMIT, add).unwrap()

@@ -1,12 +1,17 @@
 //! The document of the current event.
 
 use super::{Document, ParseError};
+use crate::events::Events;
 
 /// Parses an event's payload when the first field of it is asked for, and keeps the document for the others.
 #[derive(Debug, Default)]
 pub struct EventDocument {
     current: Option<(EventKey, Result<(), ParseError>)>,
     document: Document,
+    /// Events that the host is about to ask fields of.
+    batch: Events,
+    /// Those before this one were asked for.
+    next: usize,
 }
 
 /// What tells one event from the next. The number alone does not: hosts start again at 1 with each capture.
@@ -41,11 +46,34 @@ impl EventDocument {
             _ => {
                 // A panic while parsing must not leave half a document under the old key.
                 self.current = None;
-                let parsed = self.document.parse(payload);
+                let parsed =
+                    if self.take_over(payload) { Ok(()) } else { self.document.parse(payload) };
                 self.current = Some((key, parsed));
                 parsed
             }
         };
         parsed.map(|()| &self.document)
+    }
+
+    /// The events of the last batch, to be replaced by those of the next one: if the host asks for fields of these very
+    /// events, what their reader found is used and they are not parsed again.
+    pub fn batch(&mut self) -> &mut Events {
+        self.next = 0;
+        &mut self.batch
+    }
+
+    /// Takes the document over from the reader of the batch. What an event is called differs from host to host, so events
+    /// are told apart by their payloads: with the next one at hand that is far quicker than to parse.
+    fn take_over(&mut self, payload: &[u8]) -> bool {
+        let mut events = (self.next..).map_while(|index| Some((index, self.batch.get(index)?)));
+        let Some((index, event)) = events.find(|(_, event)| event.payload == payload) else {
+            return false;
+        };
+        self.next = index + 1;
+        let is_known = !event.nodes.is_empty();
+        if is_known {
+            self.document.set(payload, event.nodes);
+        }
+        is_known
     }
 }

@@ -15,9 +15,9 @@ pub struct ParseError {
     pub message: &'static str,
 }
 
-/// A value or a member's key; nodes stand in source order, an object's keys just before their values.
+/// A value or a member's key of a parsed text; nodes stand in source order, an object's keys just before their values.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
+pub struct Node {
     pub(super) kind: Kind,
     /// A string that contains a backslash.
     pub(super) is_escaped: bool,
@@ -32,20 +32,32 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-/// Fills `nodes` from the first value in `text`; returns where the value and the blanks after it end.
+/// What parsing found out besides the nodes.
+pub(super) struct Parsed {
+    /// Where the value and the blanks after it end.
+    pub(super) end: usize,
+    /// There are no blanks inside the value.
+    pub(super) is_compact: bool,
+}
+
+/// Fills `nodes` from the first value in `text`.
 pub(super) fn parse(
     text: &[u8],
     nodes: &mut Vec<Node>,
     open: &mut Vec<u32>,
-) -> Result<usize, ParseError> {
+) -> Result<Parsed, ParseError> {
     nodes.clear();
     open.clear();
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError { offset: 0, message: "the text is longer than 4 GiB" });
     }
-    let mut parser = Parser { text, at: 0, nodes, open };
+    let mut parser = Parser { text, at: 0, nodes, open, is_compact: true };
+    parser.skip_blanks();
+    parser.is_compact = true;
     parser.value()?;
-    Ok(parser.at)
+    let is_compact = parser.is_compact;
+    parser.skip_blanks();
+    Ok(Parsed { end: parser.at, is_compact })
 }
 
 struct Parser<'a> {
@@ -54,10 +66,12 @@ struct Parser<'a> {
     nodes: &'a mut Vec<Node>,
     /// Indices of the containers around the current position.
     open: &'a mut Vec<u32>,
+    /// No blanks were skipped.
+    is_compact: bool,
 }
 
 impl Parser<'_> {
-    /// Reads one value and the blanks around it.
+    /// Reads one value.
     fn value(&mut self) -> Result<(), ParseError> {
         'value: loop {
             self.skip_blanks();
@@ -84,10 +98,10 @@ impl Parser<'_> {
             }
             // A value has ended, or an empty container is about to.
             loop {
-                self.skip_blanks();
                 let Some(&container) = self.open.last() else {
                     return Ok(());
                 };
+                self.skip_blanks();
                 let is_object = self.nodes[container as usize].kind == Kind::Object;
                 match (self.peek(), is_object) {
                     (Some(b','), false) => {
@@ -189,6 +203,7 @@ impl Parser<'_> {
     fn skip_blanks(&mut self) {
         while self.peek().is_some_and(is_blank) {
             self.at += 1;
+            self.is_compact = false;
         }
     }
 

@@ -158,9 +158,9 @@ fn after_a_failure_nothing_is_acknowledged() {
     wait_for_used_bytes(&webhook, event("a").len());
     let again = post(webhook.address, &event("a"));
     wait_for_used_bytes(&webhook, 2 * event("a").len());
-    webhook.pull(DEADLINE, LIMIT, |_, _| anyhow::bail!("no")).unwrap_err();
+    webhook.pull(DEADLINE, LIMIT, |_| anyhow::bail!("no")).unwrap_err();
     let refused = "503 shutting down, the events were not processed";
     assert_eq!([answer(first), answer(again)], [refused; 2]);
     assert_eq!(answer(post(webhook.address, &event("a"))), refused);
-    webhook.pull(Duration::ZERO, LIMIT, |_, _| Ok(())).unwrap_err();
+    webhook.pull(Duration::ZERO, LIMIT, |_| Ok(())).unwrap_err();
 }
