@@ -30,12 +30,12 @@ pub(crate) struct Described {
 
 impl Described {
     pub(crate) fn new<'r>(
-        rules: impl Iterator<Item = (&'r RuleToCompile, &'r str)>,
+        rules: impl Iterator<Item = (&'r RuleToCompile, String)>,
         environment: &Environment,
     ) -> Self {
         let outputs = rules.map(|(rule, output)| {
             let fields = rule.output.fields().iter().map(|field| field.text.clone()).collect();
-            (rule.info.name.clone(), (output.to_owned(), fields))
+            (rule.info.name.clone(), (output, fields))
         });
         let classes = environment.sources.iter().flat_map(|source| &source.fields.classes);
         let plugins = classes

@@ -36,7 +36,7 @@ struct NodeEntry {
 #[derive(Debug)]
 enum NodeKind {
     Null,
-    Scalar { value: String, content: Span, style: ScalarStyle },
+    Scalar { value: Arc<str>, content: Span, style: ScalarStyle },
     Sequence(Vec<NodeId>),
     Mapping(Vec<(NodeId, NodeId)>),
 }

@@ -194,7 +194,7 @@ pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings)
         }
     }
     let requirements = check_requirements(&definitions.plugin_requirements, &environment.plugins);
-    let ruleset = is_successful.then(|| ruleset(definitions, &compiled, environment, settings));
+    let ruleset = is_successful.then(|| ruleset(definitions, compiled, environment, settings));
     Load { reports, requirements, ruleset }
 }
 
@@ -228,26 +228,25 @@ fn report(
 
 fn ruleset(
     definitions: Definitions,
-    compiled: &Compiled,
+    mut compiled: Compiled,
     environment: &Environment,
     settings: &Settings,
 ) -> Ruleset {
     let active = select(&compiled.rules, settings.priority, &settings.selections);
     let rules: Vec<Arc<RuleInfo>> =
         compiled.rules.iter().map(|rule| rule.rule.info.clone()).collect();
+    let outputs = compiled.rules.iter_mut();
+    let outputs = outputs.map(|rule| (&rule.rule, std::mem::take(&mut rule.output_text)));
+    let described = Described::new(outputs, environment);
+    let mut to_compile: Vec<_> = compiled.rules.into_iter().map(|rule| Some(rule.rule)).collect();
     let mut programs = FxHashMap::default();
     for source in &environment.sources {
         let of_source = |position: &&usize| rules[**position].source == source.name;
-        let active: Vec<_> = active
-            .iter()
-            .filter(of_source)
-            .map(|&position| compiled.rules[position].rule.clone())
-            .collect();
+        let active = active.iter().filter(of_source);
+        let active = active.filter_map(|&position| to_compile[position].take()).collect();
         let program =
-            Program::compile(&source.name, &active, settings.rule_matching, &source.fields);
+            Program::compile(&source.name, active, settings.rule_matching, &source.fields);
         programs.insert(source.name.clone(), Arc::new(program));
     }
-    let outputs = compiled.rules.iter().map(|rule| (&rule.rule, rule.output_text.as_str()));
-    let described = Described::new(outputs, environment);
     Ruleset { programs, rules, definitions, described }
 }

@@ -67,7 +67,10 @@ fn check_tree(
     errors: &mut Vec<CheckError>,
 ) -> Option<TypedAst> {
     let mut check_all = |children: &[Ast]| {
-        children.iter().filter_map(|child| check_tree(child, catalogue, errors)).collect()
+        // `collect` would leave room for more, and there are many of these.
+        let mut typed = Vec::with_capacity(children.len());
+        typed.extend(children.iter().filter_map(|child| check_tree(child, catalogue, errors)));
+        typed
     };
     match ast {
         Ast::And(children) => Some(TypedAst::And(check_all(children))),

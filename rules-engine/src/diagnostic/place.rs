@@ -75,12 +75,19 @@ pub(crate) struct Position {
     pub(crate) offset: usize,
 }
 
-/// The chain of locations, and for problems inside a condition the place in its text.
+/// The chain of locations, and for problems inside a condition the place in its text. Every rule keeps
+/// a few of these, so they share what they can.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     file: Arc<RulesText>,
-    locations: Vec<Location>,
-    condition: Option<ConditionPlace>,
+    innermost: Arc<Link>,
+    condition: Option<Box<ConditionPlace>>,
+}
+
+#[derive(Debug)]
+struct Link {
+    location: Location,
+    parent: Option<Arc<Link>>,
 }
 
 #[derive(Clone, Debug)]
@@ -95,15 +102,16 @@ struct ConditionPlace {
 
 impl Context {
     pub(crate) fn of_file(file: &Arc<RulesText>) -> Self {
-        let content =
+        let location =
             Location { item: Subject::RulesContent, name: String::new(), span: Span::default() };
-        Context { file: file.clone(), locations: vec![content], condition: None }
+        let innermost = Arc::new(Link { location, parent: None });
+        Context { file: file.clone(), innermost, condition: None }
     }
 
     pub(crate) fn with(&self, item: Subject, name: &str, span: Span) -> Self {
-        let mut context = self.clone();
-        context.locations.push(Location { item, name: name.to_owned(), span });
-        context
+        let location = Location { item, name: name.to_owned(), span };
+        let innermost = Arc::new(Link { location, parent: Some(self.innermost.clone()) });
+        Context { innermost, ..self.clone() }
     }
 
     /// The same file without the rest of the chain.
@@ -119,10 +127,9 @@ impl Context {
             let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
             (newlines + 1, before.len() - line_start + 1)
         });
-        let mut context = self.clone();
-        context.condition =
-            Some(ConditionPlace { text: text.clone(), line, column, offset: offset.unwrap_or(0) });
-        context
+        let text = text.clone();
+        let place = ConditionPlace { text, line, column, offset: offset.unwrap_or(0) };
+        Context { condition: Some(Box::new(place)), ..self.clone() }
     }
 
     pub(crate) fn file(&self) -> &Arc<RulesText> {
@@ -131,21 +138,22 @@ impl Context {
 
     /// What the innermost location covers in the file.
     pub(crate) fn span(&self) -> Span {
-        self.locations.last().map(|location| location.span).unwrap_or_default()
+        self.innermost.location.span
     }
 
     /// The chain with positions, outermost first.
     pub(crate) fn positions(&self) -> Vec<(Subject, &str, Position)> {
-        let mut positions: Vec<_> = self
-            .locations
-            .iter()
-            .map(|location| {
+        let links = std::iter::successors(Some(&self.innermost), |link| link.parent.as_ref());
+        let mut positions: Vec<_> = links
+            .map(|link| {
+                let location = &link.location;
                 let offset = location.span.start;
                 let (line, column) = self.file.line_column(offset);
                 let name = self.file.name().to_owned();
                 (location.item, location.name.as_str(), Position { name, line, column, offset })
             })
             .collect();
+        positions.reverse();
         if let Some(place) = &self.condition {
             // Falco adds the place in the condition to that of its parent.
             let (line, column) = self.file.line_column(self.span().start);

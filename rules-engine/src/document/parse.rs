@@ -220,7 +220,7 @@ impl Builder<'_> {
             }
             _ => (mark, ScalarStyle::Verbatim),
         };
-        let kind = NodeKind::Scalar { value: value.to_owned(), content: span, style };
+        let kind = NodeKind::Scalar { value: value.into(), content: span, style };
         (kind, self.documents.file.rest_of_line(start))
     }
 
@@ -379,6 +379,18 @@ mod tests {
         assert_eq!(error.message, "aliases stand for too much of the file");
         let nested = (1..30).map(|n| format!("- &a{n} [*a{m}, *a{m}]\n", m = n - 1));
         assert!(documents(&("- &a0 [x]\n".to_owned() + &nested.collect::<String>())).is_err());
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        #[track_caller]
+        fn check(text: &str, message: &str) {
+            assert_eq!(documents(text).unwrap_err().message, message);
+        }
+        check(&"#".repeat(MAX_BYTES + 1), "a rules file has at most 16777216 bytes");
+        check(&"- \n".repeat(MAX_NODES + 1), "a rules file has at most 1048576 nodes");
+        check(&"[".repeat(300), "recursion limit exceeded");
+        assert!(documents(&format!("{}{}", "[".repeat(200), "]".repeat(200))).is_ok());
     }
 
     #[test]

@@ -30,10 +30,11 @@ pub(crate) struct RuleToCompile {
 impl Program {
     /// Compiles the enabled rules of `source`, given in load order.
     ///
-    /// `catalogue` must be the one that the rules were checked against.
+    /// `catalogue` must be the one that the rules were checked against. Takes the rules, so that
+    /// each is gone once it is compiled: ten thousand need some memory.
     pub(crate) fn compile(
         source: &str,
-        rules: &[RuleToCompile],
+        rules: Vec<RuleToCompile>,
         matching: RuleMatching,
         catalogue: &FieldCatalogue,
     ) -> Program {
@@ -46,7 +47,7 @@ impl Program {
         let mut outputs = OutputCompiler::default();
         let mut compiled = Vec::with_capacity(rules.len());
         let mut requirements = Vec::with_capacity(rules.len());
-        for (position, rule) in rules.iter().enumerate() {
+        for (position, rule) in rules.into_iter().enumerate() {
             let condition = conditions.compile(&rule.condition);
             let expressions = &mut conditions.expressions;
             requirements.push((
@@ -54,7 +55,7 @@ impl Program {
                 Requirement::of(&rule.condition, &mut |expression| expressions.intern(expression)),
             ));
             let output = outputs.compile(&rule.output, &rule.extra_fields, expressions);
-            compiled.push(CompiledRule { info: Arc::clone(&rule.info), condition, output });
+            compiled.push(CompiledRule { info: rule.info, condition, output });
         }
         let Expressions { fields, expressions, .. } = conditions.expressions;
         Program {

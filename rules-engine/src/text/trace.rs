@@ -23,7 +23,7 @@ pub(crate) enum ScalarStyle {
 /// A scalar's value and where it stands in its file.
 #[derive(Debug)]
 pub(crate) struct ScalarOrigin {
-    pub(crate) value: String,
+    pub(crate) value: Arc<str>,
     pub(crate) file: Arc<RulesText>,
     /// The value as written, with quotes, without a block's header.
     pub(crate) span: Span,
@@ -33,9 +33,16 @@ pub(crate) struct ScalarOrigin {
 /// Text with the origins of its parts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TracedText {
-    text: String,
+    text: Text,
     /// In order; a piece reaches to the start of the next.
     pieces: Vec<Piece>,
+}
+
+/// Most texts stay what one scalar says, and there are many.
+#[derive(Clone, Debug)]
+enum Text {
+    OfScalar(Arc<str>),
+    Own(String),
 }
 
 #[derive(Clone, Debug)]
@@ -45,42 +52,67 @@ struct Piece {
     origin: Option<(Arc<ScalarOrigin>, usize)>,
 }
 
+impl Default for Text {
+    fn default() -> Self {
+        Text::Own(String::new())
+    }
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        match self {
+            Text::OfScalar(text) => text,
+            Text::Own(text) => text,
+        }
+    }
+
+    fn push_str(&mut self, more: &str) {
+        match self {
+            Text::OfScalar(text) => *self = Text::Own(format!("{text}{more}")),
+            Text::Own(text) => text.push_str(more),
+        }
+    }
+}
+
 impl TracedText {
     pub(crate) fn from_scalar(scalar: ScalarOrigin) -> Self {
-        let text = scalar.value.clone();
+        let text = Text::OfScalar(scalar.value.clone());
         TracedText { text, pieces: vec![Piece { start: 0, origin: Some((Arc::new(scalar), 0)) }] }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.text
+        self.text.as_str()
     }
 
     /// Appends text that stands in no file.
     pub(crate) fn push_str(&mut self, text: &str) {
-        self.pieces.push(Piece { start: self.text.len(), origin: None });
+        self.pieces.push(Piece { start: self.as_str().len(), origin: None });
         self.text.push_str(text);
     }
 
     pub(crate) fn push(&mut self, other: &TracedText) {
-        self.push_slice(other, 0, other.text.len());
+        self.push_slice(other, 0, other.as_str().len());
     }
 
     /// Appends a part of another text; the offsets are character boundaries in it.
     pub(crate) fn push_slice(&mut self, other: &TracedText, start: usize, end: usize) {
-        let base = self.text.len();
+        let base = self.as_str().len();
         let first = other.pieces.partition_point(|piece| piece.start <= start).saturating_sub(1);
         for piece in other.pieces[first..].iter().take_while(|piece| piece.start < end) {
             let skipped = start.saturating_sub(piece.start);
             let origin = piece.origin.as_ref().map(|(scalar, at)| (scalar.clone(), at + skipped));
             self.pieces.push(Piece { start: base + piece.start.saturating_sub(start), origin });
         }
-        self.text.push_str(&other.text[start..end]);
+        self.text.push_str(&other.as_str()[start..end]);
     }
 
     /// Without white space at both ends.
     pub(crate) fn trimmed(&self) -> TracedText {
-        let start = self.text.len() - self.text.trim_start().len();
-        let end = self.text.trim_end().len().max(start);
+        let start = self.as_str().len() - self.as_str().trim_start().len();
+        let end = self.as_str().trim_end().len().max(start);
+        if end - start == self.as_str().len() {
+            return self.clone();
+        }
         let mut trimmed = TracedText::default();
         trimmed.push_slice(self, start, end);
         trimmed
@@ -88,7 +120,7 @@ impl TracedText {
 
     /// Where the whole text stands, or what of it comes from the first scalar.
     pub(crate) fn locate_all(&self) -> Option<FileSpan> {
-        self.locate(Span { start: 0, end: self.text.len() })
+        self.locate(Span { start: 0, end: self.as_str().len() })
     }
 
     /// Where a part of the text stands. For text that no file contains, what stands before it.
@@ -96,7 +128,7 @@ impl TracedText {
         let index = self.pieces.partition_point(|piece| piece.start <= span.start);
         let index = self.pieces[..index].iter().rposition(|piece| piece.origin.is_some())?;
         let piece = &self.pieces[index];
-        let piece_end = self.pieces.get(index + 1).map_or(self.text.len(), |next| next.start);
+        let piece_end = self.pieces.get(index + 1).map_or(self.as_str().len(), |next| next.start);
         let (scalar, at) = piece.origin.as_ref()?;
         let start = at + span.start.min(piece_end) - piece.start;
         let end = at + span.end.clamp(piece.start, piece_end) - piece.start;

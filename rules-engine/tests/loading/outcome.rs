@@ -375,6 +375,9 @@ fn selections_act_in_order() {
     check(vec![selection(true, Some("a"), None)], &["a", "c"]);
     check(vec![selection(false, Some("*"), None), selection(true, None, Some("y"))], &["b"]);
     check(vec![selection(false, Some("c"), Some("x"))], &[]);
+    // Falco leaves the order of rules that one entry enables to chance.
+    let again = vec![selection(false, Some("*"), None), selection(true, Some("*"), None)];
+    check(again, &["a", "b", "c"]);
 }
 
 /// Case 141

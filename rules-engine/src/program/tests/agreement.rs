@@ -186,7 +186,7 @@ fn compile(conditions: &[TypedAst], matching: RuleMatching) -> Program {
             extra_fields: Vec::new(),
         })
         .collect();
-    Program::compile("test", &rules, matching, &catalogue)
+    Program::compile("test", rules, matching, &catalogue)
 }
 
 proptest! {

@@ -25,7 +25,7 @@ fn compile(conditions: &[&str]) -> Program {
             }
         })
         .collect();
-    Program::compile("test", &rules, RuleMatching::All, &catalogue)
+    Program::compile("test", rules, RuleMatching::All, &catalogue)
 }
 
 /// Each node once, in the order of evaluation, then the tree of the index.

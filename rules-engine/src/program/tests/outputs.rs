@@ -38,7 +38,7 @@ fn detect(output: &str, extra_fields: Vec<(String, ExtraValue)>, event: &Fields)
         output: OutputTemplate::parse(output, &catalogue).unwrap(),
         extra_fields,
     };
-    let program = Program::compile("test", &[rule], RuleMatching::All, &catalogue);
+    let program = Program::compile("test", vec![rule], RuleMatching::All, &catalogue);
     evaluate(&mut Evaluator::new(), &program, event).remove(0)
 }
 
@@ -224,7 +224,7 @@ fn local_times_follow_the_offset() {
         output: OutputTemplate::parse("%evt.datetime %evt.time.iso8601", &catalogue).unwrap(),
         extra_fields: Vec::new(),
     };
-    let program = Program::compile("test", &[rule], RuleMatching::First, &catalogue);
+    let program = Program::compile("test", vec![rule], RuleMatching::First, &catalogue);
     let mut extract = TestExtract { program: &program, event: &Fields::new(), asked: Vec::new() };
     let mut detections = Vec::new();
     let event = EventInfo { utc_offset_s: 7_200, ..EVENT };

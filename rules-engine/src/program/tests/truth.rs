@@ -46,7 +46,7 @@ fn check(expected: bool, conditions: &[&str]) {
             output: OutputTemplate { pieces: Vec::new() },
             extra_fields: Vec::new(),
         };
-        let program = Program::compile("test", &[rule], RuleMatching::All, &catalogue);
+        let program = Program::compile("test", vec![rule], RuleMatching::All, &catalogue);
         let found = evaluate(&mut Evaluator::new(), &program, &event());
         assert_eq!(!found.is_empty(), expected, "{condition}");
     }
