@@ -100,9 +100,11 @@ impl Address {
         Ok(Self { tls, host, port, path: unescape(params, path)? })
     }
 
-    /// True if requests for `path` are for this webhook.
+    /// True if requests for `path`, which is as the client wrote it, are for this webhook.
     pub(crate) fn serves(&self, path: &str) -> bool {
-        path == self.path || (self.path.ends_with('/') && path.starts_with(&self.path))
+        unescape(path, path).is_ok_and(|path| {
+            path == self.path || (self.path.ends_with('/') && path.starts_with(&self.path))
+        })
     }
 }
 
@@ -195,5 +197,7 @@ mod tests {
         assert!(serves("/a/", "/a/b"));
         assert!(!serves("/a/", "/a"));
         assert!(serves("/", "/x"));
+        assert!(serves("/a b", "/a%20b"));
+        assert!(!serves("/", "/%2"));
     }
 }
