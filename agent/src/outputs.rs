@@ -40,6 +40,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Alerts that wait for one output, where the configuration does not say.
 const DEFAULT_CAPACITY: usize = 1024;
+/// What the configuration may ask for: a queue takes its room at once.
+const LARGEST_CAPACITY: usize = 1 << 20;
 
 /// How long a worker gets to notice that it shall give up.
 const GIVE_UP: Duration = Duration::from_millis(100);
@@ -74,6 +76,8 @@ pub(crate) enum StartError {
     NoOutput,
     #[error(transparent)]
     Http(#[from] HttpOutputError),
+    #[error("cannot start the thread of an output")]
+    Thread(#[source] io::Error),
 }
 
 /// All configured outputs, running.
@@ -138,10 +142,10 @@ impl Outputs {
             return Err(StartError::NoOutput);
         }
         let capacity = config.queue_capacity.map_or(DEFAULT_CAPACITY, NonZeroUsize::get);
-        Ok(Outputs::run(outputs, capacity, metrics))
+        Outputs::run(outputs, capacity.min(LARGEST_CAPACITY), metrics).map_err(StartError::Thread)
     }
 
-    fn run(outputs: Vec<Box<dyn Output>>, capacity: usize, metrics: &Metrics) -> Self {
+    fn run(outputs: Vec<Box<dyn Output>>, capacity: usize, metrics: &Metrics) -> io::Result<Self> {
         let abandon = Arc::new(AtomicBool::new(false));
         let mut queues = Vec::new();
         let mut workers = Vec::new();
@@ -153,11 +157,10 @@ impl Outputs {
             reopens.push(Arc::clone(&reopen));
             let name = format!("output-{}", output.name());
             let worker = Worker { output, jobs, counters, reopen, abandon };
-            let thread = std::thread::Builder::new().name(name).spawn(move || worker.run());
-            workers.push(thread.expect("the system can start a thread at start-up"));
+            workers.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
             queues.push(queue);
         }
-        Outputs { sender: AlertSender { queues, dirty: false }, workers, reopens, abandon }
+        Ok(Outputs { sender: AlertSender { queues, dirty: false }, workers, reopens, abandon })
     }
 
     /// A handle for one more thread.
@@ -218,6 +221,14 @@ impl AlertSender {
             queue.send(Job::Alert(Arc::clone(&alert))).map_err(|_| OutputClosed)?;
         }
         Ok(())
+    }
+
+    /// Puts an alert into every queue that has room, without waiting; false if one had none.
+    pub(crate) fn offer(&self, alert: Alert) -> bool {
+        let alert = Arc::new(alert);
+        let refuses =
+            |queue: &&SyncSender<Job>| queue.try_send(Job::Alert(Arc::clone(&alert))).is_err();
+        self.queues.iter().filter(refuses).count() == 0
     }
 
     /// Waits until every output has written everything that was pushed here.
@@ -382,7 +393,7 @@ mod tests {
     fn start(failures: usize) -> (Outputs, Arc<Mutex<Vec<String>>>) {
         let written = Arc::new(Mutex::new(Vec::new()));
         let output = Flaky { failures, pending: Vec::new(), written: Arc::clone(&written) };
-        (Outputs::run(vec![Box::new(output)], 2, &Metrics::new()), written)
+        (Outputs::run(vec![Box::new(output)], 2, &Metrics::new()).unwrap(), written)
     }
 
     #[test]
@@ -416,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn reopening_does_not_wait_for_room_in_the_queue() {
+    fn reopening_and_offering_do_not_wait_for_room_in_the_queue() {
         let (outputs, written) = start(usize::MAX);
         let mut sender = outputs.sender();
         // One is being written, two fill the queue.
@@ -424,6 +435,7 @@ mod tests {
             sender.push(alert(line)).unwrap();
         }
         outputs.reopen();
+        assert!(!sender.offer(alert("d")));
         outputs.close(Duration::ZERO);
         assert!(written.lock().unwrap().is_empty());
 

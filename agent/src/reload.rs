@@ -100,8 +100,7 @@ impl Reloader {
         self.wakes.try_send(Wake::Requested).ok();
     }
 
-    /// Ends the thread. A reload under way is finished first, within `grace`: its alert may be for an output that never
-    /// returns.
+    /// Ends the thread. A reload under way is finished first, within `grace`.
     pub(crate) fn stop(self, grace: Duration) {
         let deadline = Instant::now() + grace;
         let wait = || {
@@ -170,8 +169,9 @@ impl Reload {
         }
     }
 
-    /// The old rules stay: says so in the log, by an alert, and in the metrics.
-    fn report(&mut self, error: &RulesError) {
+    /// The old rules stay: says so in the log, by an alert, and in the metrics. An output that does not work must not
+    /// keep mended rules from being loaded, so the alert waits for nothing.
+    fn report(&self, error: &RulesError) {
         let reason = with_causes(error);
         tracing::error!("Rules not reloaded, the old ones stay in force: {reason}");
         self.metrics.reload_failures.inc();
@@ -184,8 +184,8 @@ impl Reload {
             now_ns(),
             ZonedDateTime::now().offset().seconds(),
         );
-        if let Err(error) = self.alerts.push(alert).and_then(|()| self.alerts.commit()) {
-            tracing::error!("No alert about it: {error}");
+        if !self.alerts.offer(alert) {
+            tracing::error!("An output has no room for an alert about it");
         }
     }
 

@@ -31,6 +31,8 @@ use crate::webserver::Webserver;
 /// How long sources get to finish their batch at the end, then outputs to write what they have, then a reload under way, and
 /// at last the summary to be printed.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a source that waited for an output takes to end once there is none.
+const FREED: Duration = Duration::from_millis(500);
 
 /// What a run starts from.
 pub(super) struct Start<'a> {
@@ -301,22 +303,13 @@ impl Running {
     /// Closes in order: first the sources, so that no alert comes after the outputs are gone.
     fn close(self) {
         self.stop.cancel();
-        let deadline = Instant::now() + GRACE;
-        while self.sources.iter().flatten().any(|source| !source.is_finished()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            // A notice comes just before the thread is finished, so look again soon.
-            match self.requests.recv_timeout(left.min(Duration::from_millis(10))) {
-                Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
-        }
+        wait_for(&self.sources, &self.requests, GRACE);
         if let Some(webserver) = self.webserver {
             webserver.stop(self.runtime.handle());
         }
         // Also frees sources that wait for an output.
         self.outputs.close(GRACE);
+        wait_for(&self.sources, &self.requests, FREED);
         drop(self.requests);
         for source in self.sources.into_iter().flatten() {
             if source.is_finished() {
@@ -337,6 +330,21 @@ impl Running {
             reloader.stop(GRACE);
         }
         print_summary(self.statistics.summary());
+    }
+}
+
+/// Waits until all sources have ended, at most as long as `limit`.
+fn wait_for(sources: &[Option<RunningSource>], requests: &Receiver<Request>, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while sources.iter().flatten().any(|source| !source.is_finished()) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        // A notice comes just before the thread is finished, so look again soon.
+        match requests.recv_timeout(left.min(Duration::from_millis(10))) {
+            Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
     }
 }
 

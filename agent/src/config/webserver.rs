@@ -40,7 +40,7 @@ impl WebserverConfig {
                     })
                 }),
                 port: section.number("listen_port", 8765),
-                threads: section.number("threadiness", 0),
+                threads: section.number::<u8>("threadiness", 0).into(),
                 healthz_path: section.parsed(
                     "k8s_healthz_endpoint",
                     "/healthz".to_string(),
