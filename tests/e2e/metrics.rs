@@ -123,6 +123,7 @@ fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
     found[0].value
 }
 
+/// C56
 #[test]
 fn metrics_are_served_in_the_form_that_is_asked_for() {
     let setup = Setup::new();
@@ -180,9 +181,9 @@ fn metrics_are_served_in_the_form_that_is_asked_for() {
     }
 }
 
+/// C59
 #[test]
 fn without_both_settings_there_are_no_metrics() {
-    // C59
     let setup = Setup::new();
     let _agent = setup.start(&ENABLED[2..]);
     assert_eq!(http::get(setup.webserver_port, "/metrics").status, 404);
@@ -207,6 +208,7 @@ fn a_reload_shows_the_new_rules_hash() {
     assert_ne!(before, hash());
 }
 
+/// C81
 #[test]
 fn snapshots_go_to_a_file_and_to_the_outputs() {
     let setup = Setup::new();
@@ -252,13 +254,12 @@ fn snapshots_go_to_a_file_and_to_the_outputs() {
     assert!(lines.lines().count() >= 2, "{lines}");
 }
 
+/// C57, C58
 #[test]
 fn metrics_that_lead_nowhere_are_refused() {
     let setup = Setup::new();
     for (options, expected) in [
-        // C57
         (["metrics.output_rule=true", "metrics.interval=50ms"], "minimum value of 100ms"),
-        // C58
         (
             ["webserver.prometheus_metrics_enabled=false", "metrics.output_rule=false"],
             "no output configured",
