@@ -8,6 +8,7 @@ mod agent;
 mod commands;
 mod files;
 mod http;
+mod https;
 mod matching;
 mod metrics;
 mod outputs;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum_server::{Handle, accept::Accept};
+use rustls::CertificateError;
 use tokio::net::TcpStream;
 
 use crate::counters::Counters;
@@ -73,8 +74,19 @@ pub(crate) fn report_refused(
         match client {
             // Who just looks whether the port is open ends like this, and does so all the time.
             Some(_) if error.kind() == io::ErrorKind::UnexpectedEof => refused.add(1),
+            Some(client) if is_about_names(error) => refused.report(|| {
+                format!(
+                    "connection from {client} refused: its certificate bears none of clientNames"
+                )
+            }),
             Some(client) => refused.report(|| format!("connection from {client} refused: {error}")),
             None => refused.report(|| format!("cannot accept a connection: {error}")),
         }
     }
+}
+
+/// The one refusal that is ours; the TLS library has no words for it.
+fn is_about_names(error: &io::Error) -> bool {
+    let refused = rustls::Error::from(CertificateError::ApplicationVerificationFailure);
+    error.get_ref().and_then(|error| error.downcast_ref()) == Some(&refused)
 }
