@@ -23,7 +23,6 @@ pub(super) fn explain(
     let rest = &content[start..];
     let word = rest.find(|c: char| c.is_whitespace() || ",]}".contains(c)).unwrap_or(rest.len());
     let whole_word = Span { start, end: start + word };
-    let at = |start: usize, length: usize| Span { start, end: start + length };
     let first = rest.chars().next().unwrap_or_default();
     let said = |title: &str, culprit: Span, help: &str| Explanation {
         title: title.to_owned(),
@@ -44,7 +43,7 @@ pub(super) fn explain(
                 if content[bracket..].starts_with('{') { ('{', '}') } else { ('[', ']') };
             let title = format!("no `{close}` closes this `{open}`");
             let help = format!("put `{close}` behind the last element, and `,` between elements");
-            said(&title, at(bracket, 1), &help)
+            said(&title, character(content, bracket), &help)
         }
         ErrorKind::MappingValueNotAllowed => unexpected_colon(content, start),
         ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::ExpectedBlockMappingKey
@@ -65,11 +64,15 @@ pub(super) fn explain(
         | ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation => {
             let tab = rest.find('\t').map_or(start, |tab| start + tab);
-            said("a tab stands where YAML wants spaces", at(tab, 1), "indent with spaces")
+            said(
+                "a tab stands where YAML wants spaces",
+                character(content, tab),
+                "indent with spaces",
+            )
         }
         ErrorKind::UnclosedQuotedScalar => {
             let help = format!("end the text with `{first}`; inside, write {}", inner_quote(first));
-            said("this quote is not closed", at(start, 1), &help)
+            said("this quote is not closed", character(content, start), &help)
         }
         ErrorKind::InvalidTrailingSingleQuotedScalar
         | ErrorKind::InvalidTrailingDoubleQuotedScalar => said(
@@ -81,14 +84,19 @@ pub(super) fn explain(
             let escape = unknown_escape(rest).map_or(start, |offset| start + offset);
             said(
                 "between double quotes, `\\` starts an escape of YAML, and this is none",
-                at(escape, content[escape..].chars().take(2).map(char::len_utf8).sum()),
+                characters(content, escape, 2),
                 "write `\\\\`, or use single quotes, or write the value on lines of its own below `>`",
             )
         }
-        ErrorKind::UnexpectedCharacter { character } => said(
-            &format!("a text cannot start with `{character}`"),
-            at(start, character.len_utf8()),
+        ErrorKind::UnexpectedCharacter { character: unexpected } if first == *unexpected => said(
+            &format!("a text cannot start with `{unexpected}`"),
+            character(content, start),
             "put the text in quotes",
+        ),
+        ErrorKind::UnexpectedCharacter { character: unexpected } => said(
+            "YAML does not allow this character",
+            character(content, rest.find(*unexpected).map_or(start, |at| start + at)),
+            "put the text in double quotes, and write the character as an escape",
         ),
         ErrorKind::UnknownAnchor => said(
             "a text that starts with `*` refers to an anchor, and there is none of this name",
@@ -119,7 +127,7 @@ fn unexpected_colon(content: &str, start: usize) -> Explanation {
             let colon = colon.unwrap_or(start);
             Explanation {
                 title: "`: ` makes a key of the text before it".to_owned(),
-                culprit: Span { start: colon, end: colon + 1 },
+                culprit: character(content, colon),
                 help: Some(
                     "put the whole value in quotes, or write it on lines of its own below `>`"
                         .to_owned(),
@@ -127,6 +135,17 @@ fn unexpected_colon(content: &str, start: usize) -> Explanation {
             }
         }
     }
+}
+
+/// The place of the character at an offset. The parser does not always stop at the ASCII character that
+/// its error is about.
+fn character(content: &str, start: usize) -> Span {
+    characters(content, start, 1)
+}
+
+fn characters(content: &str, start: usize, count: usize) -> Span {
+    let length: usize = content[start..].chars().take(count).map(char::len_utf8).sum();
+    Span { start, end: start + length }
 }
 
 /// The blanks before an offset, if nothing else stands before it in its line.
@@ -151,4 +170,31 @@ fn unknown_escape(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::document::parse;
+    use crate::text::RulesText;
+
+    #[track_caller]
+    fn check(text: &str, marked: &str) {
+        let error = parse(&Arc::new(RulesText::new("r", text.as_bytes()))).unwrap_err();
+        assert_eq!(text.get(error.culprit.start..error.culprit.end), Some(marked), "{text:?}");
+    }
+
+    #[test]
+    fn marks_are_on_whole_characters() {
+        check("\u{fffd}\u{7f}", "\u{7f}");
+        check("- k: ü\u{7f}", "\u{7f}");
+        check("- k: \u{7f}", "\u{7f}");
+        check("- k: ü: ü: x", ":");
+        check("- \"ü\\ü\"", "\\ü");
+        check("- \"ü", "\"");
+        check("- 'ü'ü", "ü");
+        check("k:\n  - ü\n ü: x", "ü:");
+        check("- k: ü\n\tü: x", "\t");
+    }
 }

@@ -13,7 +13,7 @@ use super::Definitions;
 /// exhaust the memory.
 const MAX_CONDITION_BYTES: usize = 8 << 20;
 /// What splicing may write in all, or a large list in many rules would do the same.
-const MAX_SPLICED_BYTES: usize = 128 << 20;
+const MAX_SPLICED_BYTES: usize = 32 << 20;
 
 const BLANKS: &[char] = &[' ', '\t', '\n', '\r'];
 const DELIMITERS: &[char] = &[' ', '\t', '\n', '\r', '(', ')', ',', '='];
