@@ -12,10 +12,11 @@ pub(crate) use falco_plugin_api::{
     ss_plugin_event as EventHeader, ss_plugin_event_input as EventInput,
     ss_plugin_extract_field as ExtractField, ss_plugin_extract_field__bindgen_ty_1 as FieldResult,
     ss_plugin_field_extract_input as ExtractInput, ss_plugin_init_input as InitInput,
-    ss_plugin_init_tables_input as TablesInput, ss_plugin_owner_t as OwnerHandle,
-    ss_plugin_state_data as StateData, ss_plugin_t as StateHandle,
-    ss_plugin_table_entry_t as TableEntry, ss_plugin_table_field_t as TableField,
-    ss_plugin_table_fieldinfo as TableFieldInfo, ss_plugin_table_fields_vtable as FieldsVtable,
+    ss_plugin_init_tables_input as TablesInput, ss_plugin_metric as PluginMetric,
+    ss_plugin_owner_t as OwnerHandle, ss_plugin_state_data as StateData,
+    ss_plugin_t as StateHandle, ss_plugin_table_entry_t as TableEntry,
+    ss_plugin_table_field_t as TableField, ss_plugin_table_fieldinfo as TableFieldInfo,
+    ss_plugin_table_fields_vtable as FieldsVtable,
     ss_plugin_table_fields_vtable_ext as FieldsVtableExt, ss_plugin_table_info as TableInfo,
     ss_plugin_table_input as TableInput, ss_plugin_table_iterator_func_t as TableIterator,
     ss_plugin_table_iterator_state_t as TableIteratorState,
@@ -48,6 +49,8 @@ pub(crate) type InitFn =
     unsafe extern "C-unwind" fn(*const InitInput, *mut i32) -> *mut StateHandle;
 pub(crate) type DestroyFn = unsafe extern "C-unwind" fn(*mut StateHandle);
 pub(crate) type LastErrorFn = unsafe extern "C-unwind" fn(*mut StateHandle) -> *const c_char;
+pub(crate) type MetricsFn =
+    unsafe extern "C-unwind" fn(*mut StateHandle, *mut u32) -> *const PluginMetric;
 pub(crate) type OpenFn =
     unsafe extern "C-unwind" fn(*mut StateHandle, *const c_char, *mut i32) -> *mut InstanceHandle;
 pub(crate) type CloseFn = unsafe extern "C-unwind" fn(*mut StateHandle, *mut InstanceHandle);
@@ -75,6 +78,7 @@ pub(crate) const GET_INIT_SCHEMA: Symbol<InitSchemaFn> = Symbol::new("get_init_s
 pub(crate) const INIT: Symbol<InitFn> = Symbol::new("init");
 pub(crate) const DESTROY: Symbol<DestroyFn> = Symbol::new("destroy");
 pub(crate) const GET_LAST_ERROR: Symbol<LastErrorFn> = Symbol::new("get_last_error");
+pub(crate) const GET_METRICS: Symbol<MetricsFn> = Symbol::new("get_metrics");
 pub(crate) const GET_ID: Symbol<IdFn> = Symbol::new("get_id");
 pub(crate) const GET_EVENT_SOURCE: Symbol<TextFn> = Symbol::new("get_event_source");
 pub(crate) const OPEN: Symbol<OpenFn> = Symbol::new("open");
@@ -140,6 +144,10 @@ const _: () = {
         offset_of!(InitInput, get_owner_last_error) == 16 && offset_of!(InitInput, tables) == 24
     );
     assert!(offset_of!(InitInput, log_fn) == 32);
+
+    assert!(size_of::<PluginMetric>() == 32);
+    assert!(offset_of!(PluginMetric, name) == 0 && offset_of!(PluginMetric, type_) == 8);
+    assert!(offset_of!(PluginMetric, value) == 16 && offset_of!(PluginMetric, value_type) == 24);
 
     assert!(size_of::<TablesInput>() == 72);
     assert!(offset_of!(TablesInput, list_tables) == 0 && offset_of!(TablesInput, get_table) == 8);

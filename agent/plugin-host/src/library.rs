@@ -60,6 +60,7 @@ pub(crate) struct Functions {
     pub(crate) init: abi::InitFn,
     pub(crate) destroy: abi::DestroyFn,
     pub(crate) last_error: abi::LastErrorFn,
+    pub(crate) metrics: Option<abi::MetricsFn>,
     pub(crate) source: Option<SourceFunctions>,
     pub(crate) extract: Option<ExtractFunctions>,
 }
@@ -172,6 +173,7 @@ impl Library {
                 init,
                 destroy,
                 last_error,
+                metrics: object.resolve(&abi::GET_METRICS),
                 source,
                 extract: extract_functions(&object),
             },

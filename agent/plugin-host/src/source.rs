@@ -11,6 +11,7 @@ use crate::abi::{EventHeader, InstanceHandle};
 use crate::event::{self, Event, EventError};
 use crate::extract::Extractor;
 use crate::library::SourceFunctions;
+use crate::metrics::Metric;
 use crate::plugin::{CallError, Plugin};
 use crate::return_code::ReturnCode;
 
@@ -129,6 +130,11 @@ impl EventStream {
     /// Lends the state for extraction from events of other streams.
     pub fn extractor(&mut self) -> Extractor<'_> {
         self.plugin.extractor()
+    }
+
+    /// Asks the plugin for its metrics.
+    pub fn metrics(&mut self) -> Vec<Metric> {
+        self.plugin.metrics()
     }
 
     /// Waits for the next batch of events, at most as long as the plugin's own time-out.

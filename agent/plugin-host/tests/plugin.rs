@@ -298,6 +298,44 @@ mod sourcing {
     }
 }
 
+mod metrics {
+    use super::*;
+
+    #[track_caller]
+    fn check(mode: &str, expected: &str) {
+        let fixture = Fixture::new();
+        let mut plugin = fixture.init(&format!(r#"{{"mode": "{mode}"}}"#)).unwrap();
+        fixture.logged();
+        let metrics = plugin.metrics().into_iter().map(|metric| {
+            let sign = if metric.is_monotonic { "+" } else { "" };
+            format!("{}{sign}={:?}", metric.name, metric.value)
+        });
+        let found = metrics.collect::<Vec<_>>().join(" ");
+        assert_eq!(format!("{found}; {}", fixture.logged()), expected);
+    }
+
+    #[test]
+    fn metrics_have_values_of_any_type() {
+        check("none", "; ");
+        check(
+            "metrics",
+            "u32+=Unsigned(1) s32=Signed(-1) u64+=Unsigned(18446744073709551615) s64=Signed(-2) \
+             double=Float(0.5) float=Float(0.25) int=Signed(3); ",
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_passed_over() {
+        let protocol_error =
+            "Warning misbehaving: protocol error, counted from now on: get_metrics";
+        check("metrics-at-null", &format!("; {protocol_error} promised 7 metrics at null"));
+        check(
+            "metrics-without-sense",
+            &format!("good+=Unsigned(2); {protocol_error} gave a metric without name or type"),
+        );
+    }
+}
+
 mod extraction {
     use super::*;
 

@@ -9,12 +9,13 @@
 #![expect(unsafe_code, reason = "it stands for plugins written in C")]
 
 mod extract;
+mod metrics;
 mod source;
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
-use falco_plugin_api::{ss_plugin_init_input, ss_plugin_owner_t, ss_plugin_t};
+use falco_plugin_api::{ss_plugin_init_input, ss_plugin_metric, ss_plugin_owner_t, ss_plugin_t};
 
 pub(crate) const ID: u32 = 999;
 pub(crate) const SUCCESS: i32 = 0;
@@ -27,6 +28,7 @@ pub(crate) struct State {
     error: CString,
     event_types: Vec<u16>,
     pub(crate) values: extract::Values,
+    pub(crate) metrics: Vec<ss_plugin_metric>,
 }
 
 impl State {
@@ -98,7 +100,8 @@ extern "C-unwind" fn plugin_get_init_schema(schema_type: *mut u32) -> *const c_c
     cr#"{"type": "object", "properties": {"mode": {"type": "string"}}}"#.as_ptr()
 }
 
-/// The modes are `fail`, `fail-without-state`, `leave-rc-unwritten`, `ask-for-tables` and `async-events-only`.
+/// The modes are `fail`, `fail-without-state`, `leave-rc-unwritten`, `ask-for-tables`, `async-events-only` and those of
+/// `metrics.rs`.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn plugin_init(
     input: *const ss_plugin_init_input,
@@ -113,6 +116,7 @@ unsafe extern "C-unwind" fn plugin_init(
         error: text("nothing failed"),
         event_types: Vec::new(),
         values: extract::Values::default(),
+        metrics: Vec::new(),
     };
     state.log(&format!("init {config}"));
     let mut answer = SUCCESS;
@@ -129,7 +133,7 @@ unsafe extern "C-unwind" fn plugin_init(
         }
         "ask-for-tables" => ask_for_tables(input, &state),
         "async-events-only" => state.event_types.push(402),
-        _ => {}
+        mode => state.metrics = metrics::of_mode(mode),
     }
     // SAFETY: the host passes a place for the code.
     unsafe { *rc = answer };
