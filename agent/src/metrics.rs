@@ -2,11 +2,13 @@
 
 mod facts;
 mod host;
+mod plugins;
 mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use plugin_host::{Metric, MetricValue};
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,6 +19,8 @@ use rules_engine::RuleInfo;
 pub(crate) use self::facts::{EnabledSource, Facts, FileHash, Files, now_ns};
 pub(crate) use self::snapshot::{SnapshotSetup, Snapshots, SnapshotsError};
 
+use self::plugins::PluginMetrics;
+
 type Labels = Vec<(String, String)>;
 
 /// Every counter of the agent. One value, passed to whoever counts.
@@ -25,6 +29,7 @@ type Labels = Vec<(String, String)>;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    plugins: Arc<PluginMetrics>,
     events: Family<Labels, Counter>,
     matches: Family<Labels, Counter>,
     delivered: Family<Labels, Counter>,
@@ -59,6 +64,9 @@ pub(crate) struct OutputCounters {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Registry::with_prefix("falcosecurity");
+        let plugins = Arc::<PluginMetrics>::default();
+        let for_plugins = all.sub_registry_with_prefix("plugins");
+        for_plugins.register_collector(Box::new(Arc::clone(&plugins)));
         let registry = all.sub_registry_with_prefix("falco");
         let version = Labels::from([("version".into(), env!("CARGO_PKG_VERSION").into())]);
         let info = Family::<Labels, Gauge>::default();
@@ -73,6 +81,7 @@ impl Metrics {
             reloads: Counter::default(),
             reload_failures: Counter::default(),
             reload_timestamp_ns: Gauge::default(),
+            plugins,
             registry: Registry::default(),
         };
         let counters = [
@@ -139,6 +148,16 @@ impl Metrics {
         labels.sort();
         labels.dedup_by(|a, b| a.0 == b.0);
         self.matches.get_or_create(&labels).inc();
+    }
+
+    /// Keeps what `plugin` tells of itself in its state for `event_source`.
+    pub(crate) fn store_plugin(&self, plugin: &str, event_source: &str, metrics: Vec<Metric>) {
+        self.plugins.store(plugin, event_source, metrics);
+    }
+
+    /// What the plugins of `event_source` told last: plugin and metric joined by a dot, and the value.
+    fn plugin_values(&self, event_source: &str) -> Vec<(String, MetricValue)> {
+        self.plugins.of_source(event_source)
     }
 
     /// All metrics in the text format.

@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
@@ -19,6 +20,9 @@ use crate::metrics::Metrics;
 use crate::outputs::{AlertSender, OutputClosed};
 use crate::shutdown::Request;
 use crate::statistics::Statistics;
+
+/// How often plugins are asked for their metrics, at most.
+const PLUGIN_METRICS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why an event source ended before its stream did.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,8 @@ pub(crate) struct SourceThread {
     pub(crate) alerts: AlertSender,
     pub(crate) statistics: Arc<Statistics>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether the plugins are asked for metrics of their own.
+    pub(crate) asks_plugins_for_metrics: bool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -80,6 +86,7 @@ impl SourceThread {
         // then the stream stays open to the end of the process, and whoever sent the batch sends it again.
         let mut stream = ManuallyDrop::new(stream);
         let result = self.evaluate_all(&mut stream);
+        self.store_plugin_metrics(&mut stream);
         if !matches!(result, Err(SourceError::Outputs { .. })) {
             drop(ManuallyDrop::into_inner(stream));
         }
@@ -95,7 +102,12 @@ impl SourceThread {
         let mut detections = Vec::new();
         let mut number = 0;
         let mut first_timestamp_ns = None;
+        let mut metrics_due = Instant::now();
         while !self.stop.is_cancelled() {
+            if Instant::now() >= metrics_due {
+                self.store_plugin_metrics(stream);
+                metrics_due = Instant::now() + PLUGIN_METRICS_INTERVAL;
+            }
             let mut batch = match stream.next_batch() {
                 Ok(batch) => batch,
                 Err(NoBatch::Timeout) => continue,
@@ -137,6 +149,19 @@ impl SourceThread {
             }
         }
         Ok(())
+    }
+
+    /// Asks all plugins of the source for their metrics: only this thread may call them.
+    fn store_plugin_metrics(&mut self, stream: &mut EventStream) {
+        if !self.asks_plugins_for_metrics {
+            return;
+        }
+        let metrics = stream.metrics();
+        self.metrics.store_plugin(stream.plugin().library().name(), &self.event_source, metrics);
+        for (_, plugin) in &mut self.extractors {
+            let metrics = plugin.metrics();
+            self.metrics.store_plugin(plugin.library().name(), &self.event_source, metrics);
+        }
     }
 
     /// Sends the alerts of one batch, and waits until every output has them.

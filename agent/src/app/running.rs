@@ -130,6 +130,8 @@ impl Start<'_> {
             self.config.time_format_iso_8601,
             facts.hostname.clone(),
         ));
+        let asks_plugins_for_metrics =
+            self.config.metrics.enabled && self.config.metrics.plugins_metrics;
         let plugins = Arc::new(self.plugins);
         let names: Vec<_> = plugins.sources.iter().map(|source| &*source.name).collect();
         tracing::info!("Loaded event sources: {}", names.join(", "));
@@ -164,6 +166,7 @@ impl Start<'_> {
                 alerts: running.outputs.sender(),
                 statistics: Arc::clone(&running.statistics),
                 metrics: Arc::clone(metrics),
+                asks_plugins_for_metrics,
                 stop: running.stop.clone(),
             };
             let index = running.sources.len();

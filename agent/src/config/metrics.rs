@@ -17,6 +17,7 @@ pub(crate) struct MetricsConfig {
     pub(crate) output_file: Option<PathBuf>,
     pub(crate) rules_counters: bool,
     pub(crate) resource_utilization: bool,
+    /// Whether plugins are asked for metrics of their own.
     pub(crate) plugins_metrics: bool,
     pub(crate) convert_memory_to_mb: bool,
     pub(crate) include_empty_values: bool,

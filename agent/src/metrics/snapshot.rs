@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
+use plugin_host::MetricValue;
 use rules_engine::Priority;
 use serde_json::{Value, json};
 
@@ -194,6 +195,18 @@ impl SnapshotSetup {
         }
         if self.config.resource_utilization {
             self.put_usage(usage, &mut put);
+        }
+        if self.config.plugins_metrics {
+            for (name, value) in self.metrics.plugin_values(&previous.source.name) {
+                let value = match value {
+                    MetricValue::Unsigned(value) => Value::from(value),
+                    MetricValue::Signed(value) => value.into(),
+                    MetricValue::Float(value) => value.into(),
+                };
+                if self.config.include_empty_values || value.as_f64() != Some(0.0) {
+                    put(&format!("plugins.{name}"), value);
+                }
+            }
         }
         if self.config.rules_counters {
             let matches = self.statistics.matches();
