@@ -56,7 +56,8 @@ pub(crate) fn plugin_info(
         .find(|plugin| plugin.settings.name == name || plugin.library.path() == name)
         .ok_or_else(|| AppError::NoSuchPlugin(name.to_owned()))?;
     print(&plugins::details(&plugin.library))?;
-    print(&plugins::suggested_open_params(&mut plugin.init(log)?))
+    print(&plugins::suggested_open_params(&mut plugin.init(log)?))?;
+    print(&format!("SHA-256: {}\n", plugin.sha256))
 }
 
 /// `--list`: the fields of one event source, or of all.

@@ -1,6 +1,7 @@
 //! Opens what `load_plugins` lists, and works out which event sources and fields that gives.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use plugin_host::{FieldInfo, FieldKind, InitError, Library, LoadError, LogSink, Plugin};
@@ -10,6 +11,7 @@ use rules_engine::{
 };
 
 use crate::config::{Config, LibraryNotFound, PluginConfig};
+use crate::sha256::Sha256;
 
 /// The source of kernel events. It is always known, so that rules and options may name it, but nothing feeds it.
 pub(crate) const SYSCALL: &str = "syscall";
@@ -19,6 +21,13 @@ pub(crate) const SYSCALL: &str = "syscall";
 pub(crate) enum PluginsError {
     #[error(transparent)]
     NotFound(#[from] LibraryNotFound),
+    #[error("cannot load plugin {}: can't read plugin dynamic library", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error(
+        "cannot load plugin {}: its SHA-256 hash is {actual}, but the configuration wants {expected}",
+        path.display()
+    )]
+    Hash { path: PathBuf, expected: Sha256, actual: Sha256 },
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(
@@ -50,6 +59,8 @@ pub(crate) struct Plugins {
 #[derive(Debug)]
 pub(crate) struct LoadedPlugin {
     pub(crate) library: Arc<Library>,
+    /// Of the library's file, just before it was opened.
+    pub(crate) sha256: Sha256,
     pub(crate) settings: PluginConfig,
 }
 
@@ -85,8 +96,7 @@ impl Plugins {
     pub(crate) fn load(config: &Config, executable: &Path) -> Result<Plugins, PluginsError> {
         let mut loaded: Vec<LoadedPlugin> = Vec::new();
         for settings in &config.plugins.list {
-            let library = Library::open(&config.plugins.find(settings, executable)?)?;
-            let plugin = LoadedPlugin { library, settings: settings.clone() };
+            let plugin = LoadedPlugin::open(settings, &config.plugins.find(settings, executable)?)?;
             plugin.check_identity(&loaded)?;
             tracing::info!(
                 "Loaded plugin '{}@{}' from file {}",
@@ -142,6 +152,21 @@ impl Plugins {
 }
 
 impl LoadedPlugin {
+    /// Opens a library, if its hash is what the configuration wants: opening runs code of it.
+    fn open(settings: &PluginConfig, path: &Path) -> Result<LoadedPlugin, PluginsError> {
+        let sha256 = Sha256::of_file(path)
+            .map_err(|source| PluginsError::Read { path: path.to_owned(), source })?;
+        match settings.sha256 {
+            Some(expected) if expected != sha256 => {
+                Err(PluginsError::Hash { path: path.to_owned(), expected, actual: sha256 })
+            }
+            _ => {
+                let library = Library::open(path)?;
+                Ok(LoadedPlugin { library, sha256, settings: settings.clone() })
+            }
+        }
+    }
+
     /// One new state of the plugin.
     pub(crate) fn init(&self, log: &Arc<LogSink>) -> Result<Plugin, InitError> {
         self.library.init(&self.settings.init_config, Arc::clone(log))

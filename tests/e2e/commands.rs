@@ -8,7 +8,7 @@ use crate::agent::{CONFIGMAP_RULE, Finished, Setup};
 
 /// Runs a command that succeeds.
 #[track_caller]
-fn run(setup: &Setup, arguments: &[&str]) -> String {
+pub(crate) fn run(setup: &Setup, arguments: &[&str]) -> String {
     let finished = setup.run(arguments);
     assert!(finished.status.success(), "{finished:?}");
     finished.stdout
@@ -64,6 +64,28 @@ fn plugins_are_shown() {
     let text = run(&setup, &["--plugin-info", "k8saudit"]);
     assert!(text.contains("\nInit config schema type: JSON\n{"), "{text}");
     assert!(text.contains("\nSuggested open params:\nhttp://:9765/k8s-audit: "), "{text}");
+    let (_, hash) = text.rsplit_once("\nSHA-256: ").unwrap();
+    assert!(hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()), "{hash}");
+}
+
+#[test]
+fn a_plugin_is_opened_only_with_the_hash_that_is_configured() {
+    let setup = Setup::new();
+    let text = run(&setup, &["--plugin-info", "json"]);
+    let (_, hash) = text.rsplit_once("SHA-256: ").unwrap();
+    let check =
+        |hash: &str| setup.run(&["--list-plugins", "-o", &format!("plugins[1].sha256={hash}")]);
+    assert!(check(hash).status.success());
+
+    let wrong = "0".repeat(64);
+    let Finished { status, stderr, .. } = check(&wrong);
+    assert_eq!(status.code(), Some(1));
+    let reason = format!("its SHA-256 hash is {hash}, but the configuration wants {wrong}");
+    assert!(stderr.contains("libjson.so: ") && stderr.contains(&reason), "{stderr}");
+
+    let Finished { status, stderr, .. } = check("");
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains("plugins[1].sha256: expected a SHA-256 hash"), "{stderr}");
 }
 
 #[test]

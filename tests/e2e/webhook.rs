@@ -1,5 +1,7 @@
 //! Audit events that are posted.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::agent::{Setup, configmap_event, configmap_event_by};
@@ -84,6 +86,29 @@ fn what_is_refused_harms_no_later_event() {
 
 /// C59, C60, C63
 #[test]
+fn plugins_tell_their_own_metrics() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&[
+        "-o",
+        "metrics.enabled=true",
+        "-o",
+        "webserver.prometheus_metrics_enabled=true",
+    ]);
+    http::post(setup.webhook_port, &configmap_event());
+    agent.wait_for_alert("user=minikube-user");
+    let expected = r#"falcosecurity_plugins_k8saudit_events_total{source="k8s_audit"} 1"#;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let metrics = http::get(setup.webserver_port, "/metrics").body;
+        if metrics.lines().any(|line| line == expected) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{expected} is missing in {metrics}");
+    }
+    agent.stop();
+}
+
+#[test]
 fn the_webserver_answers_on_its_own_port() {
     let setup = Setup::new();
     let _agent = setup.start(&[]);
@@ -96,6 +121,7 @@ fn the_webserver_answers_on_its_own_port() {
     assert!(readiness.body.contains(r#""k8s_audit":"open""#), "{readiness:?}");
     let versions: Value = serde_json::from_str(&http::get(port, "/versions").body).unwrap();
     assert_eq!(versions["plugin_versions"]["k8saudit"], "0.18.0");
+    assert_eq!(versions["plugin_sha256"]["k8saudit"].as_str().unwrap().len(), 64);
     assert_eq!(versions["plugin_api_version"], "3.12.0");
     assert_eq!(http::post(port, &configmap_event()).status, 404);
     assert_eq!(http::get(port, "/metrics").status, 404);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::plugins::Plugins;
+use crate::plugins::{LoadedPlugin, Plugins};
 
 /// The release of Falco whose rules, plugins and options this agent understands.
 pub(crate) const FALCO_VERSION: &str = "0.44.0";
@@ -33,7 +33,7 @@ Shikra version: {SHIKRA_VERSION}
     )
 }
 
-/// The same as JSON, with the versions of the loaded plugins, if any are.
+/// The same as JSON, with the versions and hashes of the loaded plugins, if any are.
 ///
 /// falcoctl reads it to see whether an artifact suits this agent.
 pub(crate) fn json(plugins: Option<&Plugins>) -> Value {
@@ -50,11 +50,13 @@ pub(crate) fn json(plugins: Option<&Plugins>) -> Value {
         "shikra_version": SHIKRA_VERSION,
     });
     if let Some(plugins) = plugins.filter(|plugins| !plugins.loaded.is_empty()) {
-        let plugins = plugins.loaded.iter().map(|plugin| {
-            let library = &plugin.library;
-            (library.name().to_owned(), Value::from(library.version().to_string()))
-        });
-        versions["plugin_versions"] = Value::Object(plugins.collect::<Map<_, _>>());
+        let of_each = |text: fn(&LoadedPlugin) -> String| -> Map<_, _> {
+            let texts =
+                plugins.loaded.iter().map(|p| (p.library.name().to_owned(), text(p).into()));
+            texts.collect()
+        };
+        versions["plugin_versions"] = of_each(|plugin| plugin.library.version().to_string()).into();
+        versions["plugin_sha256"] = of_each(|plugin| plugin.sha256.to_string()).into();
     }
     versions
 }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use super::init_config::init_config_text;
 use super::section::Section;
 use super::source::Position;
+use crate::sha256::{NotAHash, Sha256};
 
 /// Where Falco's packages put plugins.
 const FALCO_PLUGINS_DIR: &str = "/usr/share/falco/plugins";
@@ -20,6 +21,8 @@ pub(crate) struct PluginConfig {
     /// As written: absolute, or relative to the folders of [`PluginsConfig::find`]. Never empty,
     /// and never outside of these folders.
     pub(crate) library_path: PathBuf,
+    /// What the library must hash to.
+    pub(crate) sha256: Option<Sha256>,
     /// What the plugin's `init` gets: usually JSON, empty if nothing is configured.
     pub(crate) init_config: String,
     /// What the plugin's `open` gets.
@@ -99,6 +102,12 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
         );
         section.problem("library_path", &message);
     }
+    // Empty is wrong too: an unset `${VAR}` must not switch the check off.
+    let sha256 = section.optional_text("sha256").map(str::parse).transpose();
+    let sha256 = sha256.unwrap_or_else(|error: NotAHash| {
+        section.problem("sha256", &error.to_string());
+        None
+    });
     let init_config = match section.entry("init_config").map(|entry| init_config_text(&entry.value))
     {
         None => String::new(),
@@ -112,6 +121,7 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
     Some(PluginConfig {
         name: name?,
         library_path: library_path?,
+        sha256,
         init_config,
         open_params,
         open_params_position: section.position("open_params").cloned(),
