@@ -15,4 +15,5 @@ mod outputs;
 mod reload;
 mod sources;
 mod startup;
+mod stock_plugins;
 mod webhook;
