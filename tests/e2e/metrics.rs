@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::agent::{Setup, configmap_event};
 use crate::http;
@@ -252,6 +253,53 @@ fn snapshots_go_to_a_file_and_to_the_outputs() {
         assert!(line.ends_with(&format!(r#"}},"sample":{sample}}}"#)), "{line}");
     }
     assert!(lines.lines().count() >= 2, "{lines}");
+}
+
+/// Waits until `/metrics` has a line.
+#[track_caller]
+fn wait_for_metric(setup: &Setup, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = http::get(setup.webserver_port, "/metrics").body;
+        if text.lines().any(|found| found == line) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{line} is missing in {text}");
+    }
+}
+
+#[test]
+fn plugins_tell_what_they_count_themselves() {
+    let setup = Setup::new();
+    let snapshots = ["-o", "metrics.interval=100ms", "-o", "metrics.output_file=metrics.jsonl"];
+    let mut agent = setup.start(&[ENABLED, &snapshots].concat());
+    http::post(setup.webhook_port, &configmap_event());
+    agent.wait_for_alert("user=minikube-user");
+    wait_for_metric(&setup, r#"falcosecurity_plugins_k8saudit_events_total{source="k8s_audit"} 1"#);
+    // Snapshots leave out what is 0, unless configured otherwise.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let lines = fs::read_to_string(setup.path("metrics.jsonl")).unwrap();
+        assert!(!lines.contains("plugins.k8saudit.events_without_time"), "{lines}");
+        if lines.contains(r#""plugins.k8saudit.events":1,"#) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{lines}");
+    }
+    agent.stop();
+}
+
+#[test]
+fn plugins_need_not_be_asked() {
+    let setup = Setup::new();
+    let mut agent =
+        setup.start(&[ENABLED, &["-o", "metrics.plugins_metrics_enabled=false"]].concat());
+    http::post(setup.webhook_port, &configmap_event());
+    agent.wait_for_alert("user=minikube-user");
+    wait_for_metric(&setup, r#"falcosecurity_falco_events_total{source="k8s_audit"} 1"#);
+    let text = http::get(setup.webserver_port, "/metrics").body;
+    assert!(!text.contains("falcosecurity_plugins"), "{text}");
+    agent.stop();
 }
 
 /// C57, C58

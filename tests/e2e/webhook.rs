@@ -1,7 +1,5 @@
 //! Audit events that are posted.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::agent::{Setup, configmap_event, configmap_event_by};
@@ -85,29 +83,6 @@ fn what_is_refused_harms_no_later_event() {
 }
 
 /// C59, C60, C63
-#[test]
-fn plugins_tell_their_own_metrics() {
-    let setup = Setup::new();
-    let mut agent = setup.start(&[
-        "-o",
-        "metrics.enabled=true",
-        "-o",
-        "webserver.prometheus_metrics_enabled=true",
-    ]);
-    http::post(setup.webhook_port, &configmap_event());
-    agent.wait_for_alert("user=minikube-user");
-    let expected = r#"falcosecurity_plugins_k8saudit_events_total{source="k8s_audit"} 1"#;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let metrics = http::get(setup.webserver_port, "/metrics").body;
-        if metrics.lines().any(|line| line == expected) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{expected} is missing in {metrics}");
-    }
-    agent.stop();
-}
-
 #[test]
 fn the_webserver_answers_on_its_own_port() {
     let setup = Setup::new();
