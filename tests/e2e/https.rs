@@ -99,6 +99,13 @@ fn only_known_clients_may_send() {
 }
 
 #[test]
+fn a_misspelt_key_is_said() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&["-o", r#"plugins[0].init_config={"clientCa": "ca.crt"}"#]);
+    agent.wait_for_log(r#"k8saudit: init_config has a key without effect: "clientCa""#);
+}
+
+#[test]
 fn files_that_do_not_work_end_the_start_with_their_name() {
     let setup = Setup::new();
     let finished = setup.run(&[

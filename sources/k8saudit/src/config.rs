@@ -1,11 +1,11 @@
 //! The plugin's `init_config`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use falco_plugin::schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
-/// What `init_config` of the plugin may hold; keys that are not listed are ignored.
+/// What `init_config` of the plugin may hold.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[schemars(crate = "falco_plugin::schemars", title = "k8saudit")]
 #[serde(rename_all = "camelCase", default)]
@@ -36,6 +36,10 @@ pub struct Config {
     pub start_at: StartAt,
     /// File that keeps the position in a followed file; without it, every start is the first.
     pub state_file: Option<PathBuf>,
+    /// Keys without a meaning: no error, since configurations with keys of other versions have to go on working.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, IgnoredAny>,
 }
 
 /// Where reading a followed file starts.
@@ -65,11 +69,19 @@ impl Default for Config {
             webhook_max_batch_size: 12_582_912,
             start_at: StartAt::End,
             state_file: None,
+            unknown: BTreeMap::new(),
         }
     }
 }
 
 impl Config {
+    /// Warns of keys that have no effect: a misspelt one might have been meant to keep strangers out.
+    pub(crate) fn warn_of_unknown(&self) {
+        for key in self.unknown.keys() {
+            log::warn!("init_config has a key without effect: {key:?}");
+        }
+    }
+
     /// The file of the private key, and the key of the configuration that names it.
     pub(crate) fn key_file(&self) -> (&'static str, &PathBuf) {
         match &self.ssl_key {

@@ -56,6 +56,7 @@ impl Plugin for K8sAudit {
 
     fn new(_input: Option<&TablesInput>, Json(config): Json<Config>) -> anyhow::Result<Self> {
         guard("init", || {
+            config.warn_of_unknown();
             Ok(Self {
                 config,
                 counters: Arc::default(),
