@@ -12,7 +12,7 @@ use crate::config::AlertsConfig;
 /// How alerts look: one setting for all outputs.
 ///
 /// Source: `falco_formats::format_event` in Falco 0.45-dev; agent.md 4.4 and 4.5.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AlertFormat {
     /// JSON lines instead of text.
     pub(crate) json: bool,

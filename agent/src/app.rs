@@ -4,13 +4,11 @@ mod error;
 mod running;
 mod select;
 
-use std::path::{Path, PathBuf};
-
-use rules_engine::{AppendOutput, Settings};
+use std::path::PathBuf;
 
 use crate::cli::Cli;
 use crate::commands;
-use crate::config::{Config, DEFAULT_PATH, NoticeLevel};
+use crate::config::Config;
 use crate::logging;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
@@ -50,11 +48,15 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     }
     let states = plugins.init(&log)?;
     if let Some(source) = cli.list() {
-        return commands::list_fields(cli, &plugins, source);
+        return commands::list_fields(
+            cli,
+            &plugins.environment(&config.alerts.static_fields),
+            source,
+        );
     }
     let sources = plugins.sources.iter().map(|source| &*source.name).collect();
     let enabled = select::select(sources, &cli.enable_source, &cli.disable_source)?;
-    let loader = rules_loader(cli, &config, &plugins);
+    let loader = RulesLoader::new(cli, &config, &plugins);
     if !cli.validate.is_empty() {
         return commands::validate(cli, &config, &loader);
     }
@@ -68,70 +70,25 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if cli.dry_run {
         return Ok(());
     }
-    running::Start { cli, config: &config, plugins, loader, rules }.run(states, &enabled)
+    running::Start { cli, config, plugins, loader, rules }.run(states, &enabled)
 }
 
 /// Reads the configuration, starts the log, and writes to it what is known so far.
 fn load_config(cli: &Cli) -> Result<Config, AppError> {
-    let path = cli.config.as_deref().or_else(|| {
-        let default = Path::new(DEFAULT_PATH);
-        default.exists().then_some(default)
-    });
-    let config = Config::load(path, &cli.options, &|name| std::env::var(name).ok())?;
+    let config = Config::load(cli)?;
     logging::start(&config.log, config.time_format_iso_8601);
-    for notice in &config.notices {
-        match notice.level {
-            NoticeLevel::Info => tracing::info!("{}", notice.text),
-            NoticeLevel::Warning => tracing::warn!("{}", notice.text),
-        }
-    }
     tracing::info!(
         "Shikra version: {} ({})",
         commands::version::SHIKRA_VERSION,
         std::env::consts::ARCH
     );
-    if !config.files.is_empty() {
-        tracing::info!("Falco initialized with configuration files:");
-    }
-    for file in &config.files {
-        let (path, status) = (file.path.display(), &file.schema_status);
-        if status == "ok" {
-            tracing::info!("   {path} | schema validation: {status}");
-        } else {
-            tracing::warn!("   {path} | schema validation: {status}");
-        }
-    }
+    config.log();
     if cli.print.is_some() {
         tracing::warn!(
             "The -p/--print option is deprecated and will be removed. Use -o append_output=... instead."
         );
     }
     Ok(config)
-}
-
-fn rules_loader(cli: &Cli, config: &Config, plugins: &Plugins) -> RulesLoader {
-    let mut append_output = config.alerts.append_output.clone();
-    append_output.extend(print_option(cli));
-    RulesLoader {
-        configured: config.rules.files.clone(),
-        arguments: cli.rules.clone(),
-        environment: plugins.environment(),
-        settings: Settings {
-            priority: config.rules.priority,
-            rule_matching: config.rules.matching,
-            selections: config.rules.selections.clone(),
-            append_output,
-            stop_at_first_error: true,
-        },
-    }
-}
-
-/// What `-p` appends to every output.
-fn print_option(cli: &Cli) -> Option<AppendOutput> {
-    // These once stood for formats of system calls.
-    const NAMES: [&str; 4] = ["c", "container", "k", "kubernetes"];
-    let format = cli.print.clone().filter(|format| !NAMES.contains(&format.as_str()))?;
-    Some(AppendOutput { extra_output: Some(format), ..AppendOutput::default() })
 }
 
 /// This program's own path, beside which plugins may lie.

@@ -18,7 +18,7 @@ A KEY may lead into lists and maps, and a VALUE may be one:
   -o plugins[0].open_params=/var/log/audit.log   -o 'rules[]={"disable": {"tag": "network"}}'"#;
 
 /// What the user asked for.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(
     name = "shikra",
     about = "Watches event streams and raises alerts by Falco rules.",

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use plugin_host::LogSink;
-use rules_engine::{Load, Ruleset, Settings};
+use rules_engine::{Environment, Load, Ruleset, Settings};
 use serde_json::{Value, json};
 
 use crate::app::AppError;
@@ -63,7 +63,7 @@ pub(crate) fn plugin_info(
 /// `--list`: the fields of one event source, or of all.
 pub(crate) fn list_fields(
     cli: &Cli,
-    plugins: &Plugins,
+    environment: &Environment,
     source: Option<&str>,
 ) -> Result<(), AppError> {
     if cli.markdown {
@@ -77,7 +77,7 @@ pub(crate) fn list_fields(
         ListFormat::Markdown => Listing::Markdown,
     };
     let sources: Vec<_> =
-        plugins.sources.iter().filter(|s| source.is_none_or(|name| s.name == name)).collect();
+        environment.sources.iter().filter(|s| source.is_none_or(|name| s.name == name)).collect();
     if sources.is_empty() {
         return Err(AppError::NoSuchSource);
     }

@@ -9,6 +9,7 @@
 //! Source: Falco 0.44, `userspace/falco/configuration.cpp`. Unlike there, a wrong value is an error
 //! that shows the place, instead of a silent default.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ use self::finding::Findings;
 use self::section::{Section, read_root};
 use self::source::{Position, Source};
 use self::tree::{Node, Value};
+use crate::cli::Cli;
 
 /// The file that is read if none is named, as in stock.
 pub(crate) const DEFAULT_PATH: &str = "/etc/falco/falco.yaml";
@@ -80,12 +82,59 @@ pub(crate) struct LoadedFile {
 }
 
 impl Config {
+    /// Reads what the command line names, or the file at [`DEFAULT_PATH`] if it is there.
+    ///
+    /// # Errors
+    ///
+    /// Every wrong value that was found, each with its place.
+    pub(crate) fn load(cli: &Cli) -> Result<Config, ConfigError> {
+        Config::read_from(main_file(cli), &cli.options, &process_environment)
+    }
+
+    /// Logs what the user should know about it.
+    pub(crate) fn log(&self) {
+        for notice in &self.notices {
+            match notice.level {
+                NoticeLevel::Info => tracing::info!("{}", notice.text),
+                NoticeLevel::Warning => tracing::warn!("{}", notice.text),
+            }
+        }
+        if !self.files.is_empty() {
+            tracing::info!("Falco initialized with configuration files:");
+        }
+        for file in &self.files {
+            let (path, status) = (file.path.display(), &file.schema_status);
+            if status == "ok" {
+                tracing::info!("   {path} | schema validation: {status}");
+            } else {
+                tracing::warn!("   {path} | schema validation: {status}");
+            }
+        }
+    }
+
+    /// The groups of settings in which `new` differs, and which take effect at a start only.
+    pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        [
+            ("plugins", !self.plugins.is_same(&new.plugins)),
+            ("log_*", self.log != new.log),
+            (
+                "metrics.plugins_metrics_enabled",
+                self.metrics.asks_plugins() != new.metrics.asks_plugins(),
+            ),
+            ("watch_config_files", self.watch_config_files != new.watch_config_files),
+            ("webserver.threadiness", self.webserver.threads != new.webserver.threads),
+        ]
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+    }
+
     /// Reads the file at `path`, or none for the defaults, and applies `-o` options over it.
     ///
     /// # Errors
     ///
     /// Every wrong value that was found, each with its place.
-    pub(crate) fn load(
+    fn read_from(
         path: Option<&Path>,
         options: &[String],
         environment: &dyn Fn(&str) -> Option<String>,
@@ -124,6 +173,47 @@ impl Config {
     }
 }
 
+/// The main file and what `config_files` names, whether it is there or not. Less if they cannot be read now.
+pub(crate) fn inputs(cli: &Cli) -> Vec<PathBuf> {
+    let mut findings = Findings::default();
+    let Some(main) = main_file(cli) else { return Vec::new() };
+    let mut root = match include::read_file(main, &process_environment, &mut findings) {
+        Some((_, root)) => root,
+        None => empty_tree(),
+    };
+    apply_includes(&mut root, &cli.options, &mut findings);
+    let included = include::config_files(&root, &mut findings).into_iter().map(|(path, _)| path);
+    [main.to_owned()].into_iter().chain(included).collect()
+}
+
+/// What is in these files, and in the files right in these directories.
+pub(crate) fn contents(inputs: &[PathBuf]) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = inputs.iter().flat_map(|path| include::files_at(path));
+    let mut contents: Vec<_> =
+        files.filter_map(|path| fs::read(&path).ok().map(|content| (path, content))).collect();
+    contents.sort();
+    contents.dedup();
+    contents
+}
+
+fn main_file(cli: &Cli) -> Option<&Path> {
+    cli.config.as_deref().or_else(|| {
+        let default = Path::new(DEFAULT_PATH);
+        default.exists().then_some(default)
+    })
+}
+
+fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Applies the options that decide which files are read.
+fn apply_includes(root: &mut Node, options: &[String], findings: &mut Findings) {
+    for option in options.iter().filter(|option| option.starts_with("config_files")) {
+        command_option::apply(root, option, findings);
+    }
+}
+
 /// The merged tree, and the files that it came from.
 fn read_tree(
     path: Option<&Path>,
@@ -141,9 +231,7 @@ fn read_tree(
         None => empty_tree(),
     };
     // These decide which files are read, so they come first.
-    for option in options.iter().filter(|option| option.starts_with("config_files")) {
-        command_option::apply(&mut root, option, findings);
-    }
+    apply_includes(&mut root, options, findings);
     let main = path.unwrap_or(Path::new(""));
     sources.extend(include::merge_config_files(&mut root, main, environment, findings));
     for option in options.iter().filter(|option| !option.starts_with("config_files")) {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use plugin_host::{Batch, Event, Extracted, FieldRequest, Plugin};
 use rules_engine::{Extract, FieldId, FieldUse, Program, Provider, Ruleset, Values};
 
+use crate::alert::AlertFormat;
 use crate::plugins::Plugins;
 
-/// A program, and how to ask plugins for the fields that it uses. The two are swapped together at a reload.
+/// A program, how to ask plugins for the fields that it uses, and how its alerts look. A reload swaps them together.
 #[derive(Debug)]
 pub(crate) struct SourceProgram {
     pub(crate) program: Arc<Program>,
     /// Indexed by [`FieldId`].
     requests: Vec<Request>,
+    pub(crate) format: Arc<AlertFormat>,
 }
 
 #[derive(Debug)]
@@ -24,10 +26,15 @@ struct Request {
 }
 
 impl SourceProgram {
-    pub(crate) fn new(ruleset: &Ruleset, source: &str, plugins: &Plugins) -> SourceProgram {
+    pub(crate) fn new(
+        ruleset: &Ruleset,
+        source: &str,
+        plugins: &Plugins,
+        format: &Arc<AlertFormat>,
+    ) -> SourceProgram {
         let program = ruleset.program(source).expect("the engine was told of every source");
         let requests = program.fields().iter().map(|field| Request::new(field, plugins)).collect();
-        SourceProgram { program, requests }
+        SourceProgram { program, requests, format: Arc::clone(format) }
     }
 }
 

@@ -15,6 +15,7 @@ mod readiness;
 mod reload;
 mod rules;
 mod rules_files;
+mod services;
 mod sha256;
 mod shutdown;
 mod source_thread;

@@ -8,6 +8,9 @@
 //!
 //! A slow output fills only its own queue. Full means wait, and a failed write is tried again until it works:
 //! the source is not asked for more meanwhile, so the sender of the events keeps what we cannot take.
+//!
+//! A reload may replace all outputs. Whoever has pushed something commits it to the old ones first; these end when nobody
+//! uses them any more, so everything is written, and once.
 
 mod file;
 mod http;
@@ -18,11 +21,13 @@ mod syslog;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
 
 use crate::alert::Alert;
 use crate::config::OutputsConfig;
@@ -83,19 +88,37 @@ pub(crate) enum StartError {
 /// All configured outputs, running.
 #[derive(Debug)]
 pub(crate) struct Outputs {
-    sender: AlertSender,
-    workers: Vec<JoinHandle<()>>,
+    /// Where alerts go from now on.
+    queues: Arc<ArcSwap<Queues>>,
+    /// The workers of these queues come last; before them those that still write what they were given before a reload.
+    workers: Mutex<Vec<Workers>>,
+}
+
+/// One for each output.
+type Queues = Vec<SyncSender<Job>>;
+
+/// Outputs that are set up, but get no alerts yet. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct PreparedOutputs {
+    queues: Queues,
+    workers: Workers,
+}
+
+/// The workers of one configuration.
+#[derive(Debug, Default)]
+struct Workers {
+    threads: Vec<JoinHandle<()>>,
     /// One for each worker: it shall close its output and open it again.
     reopens: Vec<Arc<AtomicBool>>,
     abandon: Arc<AtomicBool>,
 }
 
 /// Hands alerts to every output.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct AlertSender {
-    queues: Vec<SyncSender<Job>>,
-    /// Something was pushed since the last commit.
-    dirty: bool,
+    current: Arc<ArcSwap<Queues>>,
+    /// The queues that something was pushed to since the last commit.
+    used: Option<Arc<Queues>>,
 }
 
 /// An output's worker is gone, so an alert may not have been delivered.
@@ -114,6 +137,24 @@ impl Outputs {
         json: bool,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
+        Ok(Outputs::new(Outputs::prepare(config, json, metrics)?))
+    }
+
+    fn new(PreparedOutputs { queues, workers }: PreparedOutputs) -> Self {
+        let queues = Arc::new(ArcSwap::from_pointee(queues));
+        Outputs { queues, workers: Mutex::new(vec![workers]) }
+    }
+
+    /// Starts workers like [`Outputs::start`], for [`Outputs::replace`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when there is no output, or one cannot be set up.
+    pub(crate) fn prepare(
+        config: &OutputsConfig,
+        json: bool,
+        metrics: &Metrics,
+    ) -> Result<PreparedOutputs, StartError> {
         let mut outputs: Vec<Box<dyn Output>> = Vec::new();
         if let Some(file) = &config.file {
             outputs.push(Box::new(FileOutput::new(file.filename.clone(), file.keep_alive)));
@@ -145,32 +186,51 @@ impl Outputs {
         Outputs::run(outputs, capacity.min(LARGEST_CAPACITY), metrics).map_err(StartError::Thread)
     }
 
-    fn run(outputs: Vec<Box<dyn Output>>, capacity: usize, metrics: &Metrics) -> io::Result<Self> {
-        let abandon = Arc::new(AtomicBool::new(false));
+    fn run(
+        outputs: Vec<Box<dyn Output>>,
+        capacity: usize,
+        metrics: &Metrics,
+    ) -> io::Result<PreparedOutputs> {
+        let mut workers = Workers::default();
         let mut queues = Vec::new();
-        let mut workers = Vec::new();
-        let mut reopens = Vec::new();
         for output in outputs {
             let (queue, jobs) = sync_channel(capacity);
             let counters = metrics.output(output.name());
-            let (reopen, abandon) = (Arc::default(), Arc::clone(&abandon));
-            reopens.push(Arc::clone(&reopen));
+            let (reopen, abandon) = (Arc::default(), Arc::clone(&workers.abandon));
+            workers.reopens.push(Arc::clone(&reopen));
             let name = format!("output-{}", output.name());
             let worker = Worker { output, jobs, counters, reopen, abandon };
-            workers.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+            let thread = std::thread::Builder::new().name(name).spawn(move || worker.run())?;
+            workers.threads.push(thread);
             queues.push(queue);
         }
-        Ok(Outputs { sender: AlertSender { queues, dirty: false }, workers, reopens, abandon })
+        Ok(PreparedOutputs { queues, workers })
     }
 
     /// A handle for one more thread.
     pub(crate) fn sender(&self) -> AlertSender {
-        self.sender.clone()
+        AlertSender { current: Arc::clone(&self.queues), used: None }
+    }
+
+    /// Lets all alerts that are not under way go to other outputs from now on.
+    pub(crate) fn replace(&self, PreparedOutputs { queues, workers }: PreparedOutputs) {
+        let mut all = self.workers();
+        self.queues.store(Arc::new(queues));
+        for worker in all
+            .iter_mut()
+            .flat_map(|workers| workers.threads.extract_if(.., |thread| thread.is_finished()))
+        {
+            join(worker);
+        }
+        all.retain(|workers| !workers.threads.is_empty());
+        all.push(workers);
     }
 
     /// Asks every output to close and open again; does not wait until it has.
     pub(crate) fn reopen(&self) {
-        for (queue, reopen) in self.sender.queues.iter().zip(&self.reopens) {
+        let all = self.workers();
+        let reopens = all.last().into_iter().flat_map(|workers| &workers.reopens);
+        for (queue, reopen) in self.queues.load().iter().zip(reopens) {
             reopen.store(true, Ordering::Relaxed);
             // A worker whose queue is full is awake, and one that has ended has nothing to reopen.
             queue.try_send(Job::Wake).ok();
@@ -178,33 +238,49 @@ impl Outputs {
     }
 
     /// Ends the workers once what is queued is written, or after `grace` with what could not be written by then.
-    pub(crate) fn close(self, grace: Duration) {
+    pub(crate) fn close(&self, grace: Duration) {
+        let all = std::mem::take(&mut *self.workers());
         let deadline = Instant::now() + grace;
         let wait = || {
             std::thread::park_timeout(Duration::from_millis(5));
             Instant::now() < deadline
         };
-        for queue in &self.sender.queues {
+        // Replaced workers end by themselves once nobody uses their queues any more.
+        for queue in self.queues.load().iter() {
             while let Err(TrySendError::Full(_)) = queue.try_send(Job::Stop)
                 && wait()
             {}
         }
-        while !self.workers.iter().all(JoinHandle::is_finished) && wait() {}
-        self.abandon.store(true, Ordering::Relaxed);
-        // A worker between two tries notices at once; one inside a write that never returns is left behind.
-        self.workers.iter().for_each(|worker| worker.thread().unpark());
+        while !all.iter().flat_map(|workers| &workers.threads).all(JoinHandle::is_finished)
+            && wait()
+        {}
+        for workers in &all {
+            workers.abandon.store(true, Ordering::Relaxed);
+            // A worker between two tries notices at once; one inside a write that never returns is left behind.
+            workers.threads.iter().for_each(|worker| worker.thread().unpark());
+        }
         let last = Instant::now() + GIVE_UP;
-        for worker in self.workers {
+        for worker in all.into_iter().flat_map(|workers| workers.threads) {
             while !worker.is_finished() && Instant::now() < last {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            if !worker.is_finished() {
+            if worker.is_finished() {
+                join(worker);
+            } else {
                 let name = worker.thread().name().unwrap_or_default().to_owned();
                 tracing::error!("{name}: blocked in a write, discarding what it still had");
-            } else if let Err(panic) = worker.join() {
-                std::panic::resume_unwind(panic);
             }
         }
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<Workers>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn join(worker: JoinHandle<()>) {
+    if let Err(panic) = worker.join() {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -215,9 +291,8 @@ impl AlertSender {
     ///
     /// [`OutputClosed`] when a worker is gone.
     pub(crate) fn push(&mut self, alert: Alert) -> Result<(), OutputClosed> {
-        self.dirty = true;
         let alert = Arc::new(alert);
-        for queue in &self.queues {
+        for queue in self.used.get_or_insert_with(|| self.current.load_full()).iter() {
             queue.send(Job::Alert(Arc::clone(&alert))).map_err(|_| OutputClosed)?;
         }
         Ok(())
@@ -228,7 +303,7 @@ impl AlertSender {
         let alert = Arc::new(alert);
         let refuses =
             |queue: &&SyncSender<Job>| queue.try_send(Job::Alert(Arc::clone(&alert))).is_err();
-        self.queues.iter().filter(refuses).count() == 0
+        self.current.load().iter().filter(refuses).count() == 0
     }
 
     /// Waits until every output has written everything that was pushed here.
@@ -237,18 +312,18 @@ impl AlertSender {
     ///
     /// [`OutputClosed`] when a worker ended before it had.
     pub(crate) fn commit(&mut self) -> Result<(), OutputClosed> {
-        if !self.dirty {
+        let Some(queues) = &self.used else {
             return Ok(());
-        }
-        let (done, wait) = sync_channel(self.queues.len());
-        for queue in &self.queues {
+        };
+        let (done, wait) = sync_channel(queues.len());
+        for queue in queues.iter() {
             queue.send(Job::Commit(done.clone())).map_err(|_| OutputClosed)?;
         }
         drop(done);
-        for _ in &self.queues {
+        for _ in queues.iter() {
             wait.recv().map_err(|_| OutputClosed)?;
         }
-        self.dirty = false;
+        self.used = None;
         Ok(())
     }
 }
@@ -393,7 +468,11 @@ mod tests {
     fn start(failures: usize) -> (Outputs, Arc<Mutex<Vec<String>>>) {
         let written = Arc::new(Mutex::new(Vec::new()));
         let output = Flaky { failures, pending: Vec::new(), written: Arc::clone(&written) };
-        (Outputs::run(vec![Box::new(output)], 2, &Metrics::new()).unwrap(), written)
+        (Outputs::new(run(output)), written)
+    }
+
+    fn run(output: Flaky) -> PreparedOutputs {
+        Outputs::run(vec![Box::new(output)], 2, &Metrics::new()).unwrap()
     }
 
     #[test]
@@ -424,6 +503,33 @@ mod tests {
         drop(sender);
         outputs.close(Duration::ZERO);
         assert!(written.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn replaced_outputs_get_what_was_under_way_and_end() {
+        let (outputs, old) = start(1);
+        let mut busy = outputs.sender();
+        let mut idle = outputs.sender();
+        idle.push(alert("a")).unwrap();
+        idle.commit().unwrap();
+        busy.push(alert("b")).unwrap();
+        let new = Arc::new(Mutex::new(Vec::new()));
+        let output = Flaky { failures: 0, pending: Vec::new(), written: Arc::clone(&new) };
+        outputs.replace(run(output));
+        // A commit is for everything since the last one, so this goes where `b` went.
+        busy.push(alert("c")).unwrap();
+        idle.push(alert("d")).unwrap();
+        idle.commit().unwrap();
+        busy.commit().unwrap();
+        busy.push(alert("e")).unwrap();
+        busy.commit().unwrap();
+        assert_eq!(*old.lock().unwrap(), ["a", "b", "c"]);
+        assert_eq!(*new.lock().unwrap(), ["d", "e"]);
+        // The worker of the old output has let go of it, though both senders are still there.
+        let replaced = std::mem::take(&mut outputs.workers()[0].threads);
+        replaced.into_iter().for_each(join);
+        assert_eq!(Arc::strong_count(&old), 1);
+        outputs.close(Duration::from_secs(5));
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub(crate) struct Source {
     pub(crate) input: Option<usize>,
     /// The plugins that extract fields from its events, the input among them if it does.
     pub(crate) extractors: Vec<usize>,
-    /// What rules for it may name.
-    pub(crate) fields: FieldCatalogue,
+    /// The fields of these plugins.
+    classes: Vec<FieldClass>,
 }
 
 /// Plugin states for one event source: they belong to its thread.
@@ -106,17 +106,20 @@ impl Plugins {
             );
             loaded.push(plugin);
         }
-        let sources = sources_of(&loaded, config)?;
+        let sources = sources_of(&loaded)?;
         Ok(Plugins { loaded, sources })
     }
 
     /// The sources and plugin versions that rules are checked against.
-    pub(crate) fn environment(&self) -> rules_engine::Environment {
+    pub(crate) fn environment(
+        &self,
+        static_fields: &[(String, String)],
+    ) -> rules_engine::Environment {
         rules_engine::Environment {
             sources: self
                 .sources
                 .iter()
-                .map(|s| EventSource { name: s.name.clone(), fields: s.fields.clone() })
+                .map(|s| EventSource { name: s.name.clone(), fields: s.catalogue(static_fields) })
                 .collect(),
             plugins: self
                 .loaded
@@ -203,8 +206,8 @@ impl LoadedPlugin {
 }
 
 /// Works out the event sources: `syscall`, then one for each name that a plugin produces events for.
-fn sources_of(loaded: &[LoadedPlugin], config: &Config) -> Result<Vec<Source>, PluginsError> {
-    let mut sources = vec![Source::new(SYSCALL, None, config)];
+fn sources_of(loaded: &[LoadedPlugin]) -> Result<Vec<Source>, PluginsError> {
+    let mut sources = vec![Source::new(SYSCALL, None)];
     for (index, plugin) in loaded.iter().enumerate() {
         let Some(sourcing) = plugin.library.sourcing().filter(|s| s.id != 0) else {
             continue;
@@ -216,7 +219,7 @@ fn sources_of(loaded: &[LoadedPlugin], config: &Config) -> Result<Vec<Source>, P
                 "Enabled event source '{name}' can be opened with multiple loaded plugins, will use only '{first}'"
             );
         } else {
-            sources.push(Source::new(name, Some(index), config));
+            sources.push(Source::new(name, Some(index)));
         }
     }
     for (index, plugin) in loaded.iter().enumerate() {
@@ -237,27 +240,30 @@ fn sources_of(loaded: &[LoadedPlugin], config: &Config) -> Result<Vec<Source>, P
 }
 
 impl Source {
-    fn new(name: &str, input: Option<usize>, config: &Config) -> Source {
-        let mut fields = FieldCatalogue {
-            classes: vec![rules_engine::generic_class()],
-            static_values: config
-                .alerts
-                .static_fields
-                .iter()
-                .map(|(_, value)| value.clone())
-                .collect(),
-        };
-        if !config.alerts.static_fields.is_empty() {
-            fields.classes.push(static_class(&config.alerts.static_fields));
+    fn new(name: &str, input: Option<usize>) -> Source {
+        Source { name: name.to_owned(), input, extractors: Vec::new(), classes: Vec::new() }
+    }
+
+    /// What rules for it may name, with the fields that the configuration defines.
+    fn catalogue(&self, static_fields: &[(String, String)]) -> FieldCatalogue {
+        let statics = (!static_fields.is_empty()).then(|| static_class(static_fields));
+        let classes = [rules_engine::generic_class()].into_iter().chain(statics);
+        FieldCatalogue {
+            classes: classes.chain(self.classes.iter().cloned()).collect(),
+            static_values: static_fields.iter().map(|(_, value)| value.clone()).collect(),
         }
-        Source { name: name.to_owned(), input, extractors: Vec::new(), fields }
     }
 
     fn add_fields(&mut self, index: usize, library: &Library) -> Result<(), PluginsError> {
         let extraction = library.extraction().expect("the plugin extracts from this source");
         let fields: Vec<_> = extraction.fields.iter().map(definition).collect();
+        let generic = [rules_engine::generic_class()];
         let known = |name: &str| {
-            self.fields.classes.iter().flat_map(|class| &class.fields).any(|f| f.name == name)
+            generic
+                .iter()
+                .chain(&self.classes)
+                .flat_map(|class| &class.fields)
+                .any(|f| f.name == name)
         };
         if let Some(field) = fields.iter().find(|field| known(&field.name)) {
             return Err(PluginsError::Overlap {
@@ -266,7 +272,7 @@ impl Source {
                 event_source: self.name.clone(),
             });
         }
-        self.fields.classes.push(FieldClass {
+        self.classes.push(FieldClass {
             name: format!("{} (plugin)", library.name()),
             description: library.description().to_owned(),
             provider: Provider::Plugin(index),

@@ -1,9 +1,8 @@
-//! Reloads rules: notices changed files, compiles aside, swaps the programs of all sources.
+//! Reloads configuration and rules: notices changed files, compiles and starts aside, swaps without closing a source.
 
 mod watch;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,14 +16,16 @@ use jiff::ZonedDateTime;
 use rules_engine::Priority;
 
 use crate::alert::AlertFormat;
+use crate::cli::Cli;
+use crate::config::{self, Config, ConfigError};
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
-use crate::metrics::{Facts, Files, Metrics, now_ns};
-use crate::outputs::AlertSender;
+use crate::metrics::{Files, now_ns};
 use crate::plugins::Plugins;
 use crate::reload::watch::Watch;
 use crate::rules::{RulesError, RulesLoader};
 use crate::rules_files;
+use crate::services::{Services, ServicesError, Settings};
 
 /// A change counts when nothing further changed for this long: files are written piecemeal.
 ///
@@ -42,20 +43,38 @@ pub(crate) type Programs = BTreeMap<String, Arc<ArcSwap<SourceProgram>>>;
 
 /// What a reload works with.
 pub(crate) struct Reload {
+    pub(crate) cli: Cli,
+    /// In force.
+    pub(crate) config: Config,
+    /// In force.
+    pub(crate) format: Arc<AlertFormat>,
+    /// Of the configuration that was read last, be it in force or not: its files are those to watch.
     pub(crate) loader: RulesLoader,
     pub(crate) plugins: Arc<Plugins>,
     pub(crate) programs: Programs,
-    pub(crate) format: Arc<AlertFormat>,
-    pub(crate) alerts: AlertSender,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) facts: Arc<Facts>,
+    pub(crate) services: Arc<Services>,
     /// The rules files in force.
     pub(crate) rules_files: Vec<PathBuf>,
-    /// Of their contents.
+    /// Of the contents of the rules files that were read last.
     pub(crate) fingerprint: u64,
-    pub(crate) config_files: Vec<PathBuf>,
-    /// Of the configuration files, as they were read last; `None` where one is gone.
-    pub(crate) config_contents: Vec<Option<Vec<u8>>>,
+}
+
+/// Why all stays as it was.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+}
+
+/// The configuration files: where they are, or may be, and what is in them.
+#[derive(Default)]
+struct Inputs {
+    paths: Vec<PathBuf>,
+    contents: Vec<(PathBuf, Vec<u8>)>,
 }
 
 /// The running reload thread.
@@ -79,7 +98,6 @@ impl Reloader {
     ///
     /// When the system cannot start one more thread.
     pub(crate) fn start(reload: Reload, watches: bool) -> io::Result<Reloader> {
-        reload.metrics.reload_timestamp_ns.set(now_ns());
         let (wakes, received) = sync_channel(4);
         let watch = watches.then(|| {
             let wakes = wakes.clone();
@@ -121,60 +139,93 @@ impl Reloader {
 
 impl Reload {
     fn run(mut self, mut watch: Option<Watch>, wakes: &Receiver<Wake>) {
+        // A pipe, as of `-c <(command)`, is empty by now.
+        let can_read_config = self.config.files.iter().all(|file| file.path.is_file());
+        let read_inputs = |cli: &Cli| match can_read_config {
+            true => Inputs::read(cli),
+            false => Inputs::default(),
+        };
+        // As they were when the agent started.
+        let mut known = Inputs::default();
+        if can_read_config {
+            let files = self.config.files.iter();
+            let contents = files.map(|file| (file.path.clone(), file.text.clone().into_bytes()));
+            known.contents = contents.collect();
+            known.contents.dedup();
+        }
         loop {
-            let mut has_changed = false;
+            let mut wake = None;
             if let Some(watch) = &mut watch {
-                // First watch, then look: what changes in between is not missed.
-                watch.arm(self.watched());
-                let rules = self.rules_fingerprint();
-                let config: Vec<_> =
-                    self.config_files.iter().map(|path| fs::read(path).ok()).collect();
-                let has_config_changed = config != self.config_contents;
-                if has_config_changed {
-                    tracing::warn!(
-                        "The configuration has changed: only rules are reloaded, all else needs a restart"
-                    );
-                }
-                has_changed = has_config_changed || rules != self.fingerprint;
-                (self.fingerprint, self.config_contents) = (rules, config);
-            }
-            if has_changed {
-                tracing::info!("SIGHUP received, restarting...");
-                self.reload();
+                // First watch, then look: what changes in between is not missed, but has to settle too.
+                watch.arm(self.watched(&read_inputs(&self.cli)));
+                let has_changed = read_inputs(&self.cli).contents != known.contents
+                    || self.rules_fingerprint() != self.fingerprint;
+                wake = has_changed.then(|| settle(wakes, Wake::FilesChanged));
             }
             let is_blind = watch.as_ref().is_some_and(Watch::is_blind);
-            match wait(wakes, is_blind.then_some(POLL_INTERVAL)) {
-                Wake::FilesChanged => {}
-                Wake::Requested => self.reload(),
+            let wake = wake.unwrap_or_else(|| wait(wakes, is_blind.then_some(POLL_INTERVAL)));
+            let (inputs, rules) = (read_inputs(&self.cli), self.rules_fingerprint());
+            let has_changed = inputs.contents != known.contents || rules != self.fingerprint;
+            (known, self.fingerprint) = (inputs, rules);
+            match wake {
                 Wake::Stop => return,
+                Wake::FilesChanged if !has_changed => continue,
+                Wake::FilesChanged => tracing::info!("SIGHUP received, restarting..."),
+                Wake::Requested => {}
+            }
+            if let Err(error) = self.reload(can_read_config, wake == Wake::Requested) {
+                self.report(&error);
             }
         }
     }
 
-    fn reload(&mut self) {
-        match self.loader.load(&self.rules_files) {
-            Ok(loaded) => {
-                for (source, program) in &self.programs {
-                    let new = SourceProgram::new(&loaded.ruleset, source, &self.plugins);
-                    program.store(Arc::new(new));
-                }
-                self.rules_files = loaded.paths;
-                self.fingerprint = loaded.fingerprint;
-                self.facts.set_files(Files { rules: loaded.hashes, ..self.facts.files() });
-                self.metrics.reloads.inc();
-                self.metrics.reload_timestamp_ns.set(now_ns());
-                tracing::info!("Rules reloaded");
-            }
-            Err(error) => self.report(&error),
+    /// Puts into force what the files say now. With `anew`, certificates are read again too.
+    fn reload(&mut self, reads_config: bool, anew: bool) -> Result<(), ReloadError> {
+        let config = match reads_config {
+            true => Config::load(&self.cli)?,
+            false => self.config.clone(),
+        };
+        config.log();
+        self.loader = RulesLoader::new(&self.cli, &config, &self.plugins);
+        // Before they are loaded: a change in between is seen afterwards.
+        self.fingerprint = self.rules_fingerprint();
+        let loaded = self.loader.load(&self.rules_files)?;
+        let hostname = self.format.hostname.clone();
+        let format = AlertFormat::new(&config.alerts, config.time_format_iso_8601, hostname);
+        let format = Arc::new(format);
+        let old = Settings { config: &self.config, format: &self.format };
+        let new = Settings { config: &config, format: &format };
+        let prepared = self.services.prepare(Some(old), new, anew)?;
+
+        for (source, program) in &self.programs {
+            let new = SourceProgram::new(&loaded.ruleset, source, &self.plugins, &format);
+            program.store(Arc::new(new));
         }
+        self.services.apply(prepared);
+        self.services.facts.set_files(Files::new(&loaded, &config));
+        for setting in self.config.needs_restart(&config) {
+            tracing::warn!("A change of '{setting}' needs a restart, all else is in force");
+        }
+        (self.rules_files, self.config, self.format) = (loaded.paths, config, format);
+        self.services.metrics.reloads.inc();
+        self.services.metrics.reload_timestamp_ns.set(now_ns());
+        tracing::info!("Rules reloaded");
+        Ok(())
     }
 
-    /// The old rules stay: says so in the log, by an alert, and in the metrics. An output that does not work must not
-    /// keep mended rules from being loaded, so the alert waits for nothing.
-    fn report(&self, error: &RulesError) {
+    /// Nothing has changed: says so in the log, by an alert, and in the metrics. An output that does not work must not
+    /// keep what is mended from being loaded, so the alert waits for nothing.
+    fn report(&self, error: &ReloadError) {
         let reason = with_causes(error);
-        tracing::error!("Rules not reloaded, the old ones stay in force: {reason}");
-        self.metrics.reload_failures.inc();
+        match error {
+            ReloadError::Rules(_) => {
+                tracing::error!("Rules not reloaded, the old ones stay in force: {reason}");
+            }
+            ReloadError::Config(_) | ReloadError::Services(_) => {
+                tracing::error!("Configuration not reloaded, the old one stays in force: {reason}");
+            }
+        }
+        self.services.metrics.reload_failures.inc();
         let alert = self.format.internal(
             FAILURE_RULE,
             Priority::Critical,
@@ -184,15 +235,16 @@ impl Reload {
             now_ns(),
             ZonedDateTime::now().offset().seconds(),
         );
-        if !self.alerts.offer(alert) {
+        if !self.services.outputs.sender().offer(alert) {
             tracing::error!("An output has no room for an alert about it");
         }
     }
 
-    fn watched(&self) -> impl Iterator<Item = &Path> {
+    fn watched<'a>(&'a self, inputs: &'a Inputs) -> impl Iterator<Item = &'a Path> {
         let rules = self.loader.configured.iter().chain(&self.loader.arguments);
         // Files in directories may be links into directories of their own.
-        rules.chain(&self.rules_files).chain(&self.config_files).map(PathBuf::as_path)
+        let files = inputs.contents.iter().map(|(path, _)| path);
+        rules.chain(&self.rules_files).chain(&inputs.paths).chain(files).map(PathBuf::as_path)
     }
 
     /// Of all rules files that would be loaded now. An error is part of the state that can change.
@@ -207,6 +259,14 @@ impl Reload {
     }
 }
 
+impl Inputs {
+    fn read(cli: &Cli) -> Inputs {
+        let paths = config::inputs(cli);
+        let contents = config::contents(&paths);
+        Inputs { paths, contents }
+    }
+}
+
 /// Waits for a reason to act, which the end of `poll_interval` is too. Changes of files have to settle first.
 fn wait(wakes: &Receiver<Wake>, poll_interval: Option<Duration>) -> Wake {
     let first = match poll_interval.map(|interval| wakes.recv_timeout(interval)) {
@@ -214,9 +274,14 @@ fn wait(wakes: &Receiver<Wake>, poll_interval: Option<Duration>) -> Wake {
         Some(other) => other.map_err(drop),
         None => wakes.recv().map_err(drop),
     };
-    let mut wake = first.unwrap_or(Wake::Stop);
+    settle(wakes, first.unwrap_or(Wake::Stop))
+}
+
+/// Waits until files do not change any more, or there is a better reason to act.
+fn settle(wakes: &Receiver<Wake>, mut wake: Wake) -> Wake {
     for _ in 0..MAX_QUIET_WAITS {
-        if wake == Wake::Stop {
+        // Whoever asks has written everything.
+        if wake != Wake::FilesChanged {
             break;
         }
         match wakes.recv_timeout(QUIET) {

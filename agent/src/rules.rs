@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use rules_engine::{Environment, FileReport, Load, Ruleset, Selection, Settings};
+use rules_engine::{AppendOutput, Environment, FileReport, Load, Ruleset, Selection, Settings};
 
+use crate::cli::Cli;
+use crate::config::Config;
 use crate::metrics::FileHash;
+use crate::plugins::Plugins;
 use crate::rules_files::{self, RulesFilesError};
 use crate::sha256::Sha256;
 
@@ -19,7 +22,7 @@ pub(crate) enum RulesError {
     Invalid(String),
 }
 
-/// What loading rules depends on besides the files' contents. It stays the same over reloads.
+/// What loading rules depends on besides the files' contents.
 #[derive(Debug)]
 pub(crate) struct RulesLoader {
     /// `rules_files` of the configuration.
@@ -41,6 +44,24 @@ pub(crate) struct LoadedRules {
 }
 
 impl RulesLoader {
+    /// What the command line and the configuration ask for.
+    pub(crate) fn new(cli: &Cli, config: &Config, plugins: &Plugins) -> RulesLoader {
+        let mut append_output = config.alerts.append_output.clone();
+        append_output.extend(print_option(cli));
+        RulesLoader {
+            configured: config.rules.files.clone(),
+            arguments: cli.rules.clone(),
+            environment: plugins.environment(&config.alerts.static_fields),
+            settings: Settings {
+                priority: config.rules.priority,
+                rule_matching: config.rules.matching,
+                selections: config.rules.selections.clone(),
+                append_output,
+                stop_at_first_error: true,
+            },
+        }
+    }
+
     /// Reads and compiles all rules. `previous` are the files of the last load, if any, which must not be gone.
     ///
     /// # Errors
@@ -63,6 +84,14 @@ impl RulesLoader {
         let hashes = found.paths.iter().cloned().zip(hashes).collect();
         Ok(LoadedRules { ruleset, paths: found.paths, hashes, fingerprint })
     }
+}
+
+/// What `-p` appends to every output.
+fn print_option(cli: &Cli) -> Option<AppendOutput> {
+    // These once stood for formats of system calls.
+    const NAMES: [&str; 4] = ["c", "container", "k", "kubernetes"];
+    let format = cli.print.clone().filter(|format| !NAMES.contains(&format.as_str()))?;
+    Some(AppendOutput { extra_output: Some(format), ..AppendOutput::default() })
 }
 
 /// The diagnostics of all files that cannot be used, for people.

@@ -43,7 +43,6 @@ pub(crate) struct SourceThread {
     /// The other plugins that extract from the events, by their indices.
     pub(crate) extractors: Vec<(usize, Plugin)>,
     pub(crate) program: Arc<ArcSwap<SourceProgram>>,
-    pub(crate) format: Arc<AlertFormat>,
     pub(crate) alerts: AlertSender,
     pub(crate) statistics: Arc<Statistics>,
     pub(crate) metrics: Arc<Metrics>,
@@ -126,7 +125,7 @@ impl SourceThread {
                     first_timestamp_ns: *first_timestamp_ns.get_or_insert(timestamp_ns),
                     source: &self.event_source,
                     plugin_name: Some(&plugin_name),
-                    hostname: &self.format.hostname,
+                    hostname: &program.format.hostname,
                     async_name: None,
                     utc_offset_s,
                 };
@@ -144,7 +143,7 @@ impl SourceThread {
             counters.events.inc_by(batch.len() as u64);
             // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
             // disk first. Full outputs make us wait, and the sender hears 429.
-            if let Err(source) = self.deliver(&mut detections, utc_offset_s) {
+            if let Err(source) = self.deliver(&mut detections, &program.format, utc_offset_s) {
                 return Err(SourceError::Outputs { event_source, source });
             }
         }
@@ -168,12 +167,13 @@ impl SourceThread {
     fn deliver(
         &mut self,
         detections: &mut Vec<Detection>,
+        format: &AlertFormat,
         utc_offset_s: i32,
     ) -> Result<(), OutputClosed> {
         self.statistics.record(detections);
         for detection in detections.drain(..) {
             self.metrics.rule_matched(&detection.rule);
-            self.alerts.push(self.format.alert(&detection, utc_offset_s))?;
+            self.alerts.push(format.alert(&detection, utc_offset_s))?;
         }
         self.alerts.commit()
     }

@@ -39,21 +39,33 @@ pub(crate) struct Webserver {
     handle: Handle<SocketAddr>,
     task: JoinHandle<io::Result<()>>,
     pub(crate) address: SocketAddr,
+    /// The address that was asked for; its port may be 0.
+    asked: SocketAddr,
+    /// The socket, for a successor on the same address.
+    listener: TcpListener,
 }
 
 impl Webserver {
     /// Binds the port, then serves on `runtime`. `versions` is the body of `/versions`; without `metrics`, `/metrics` is
     /// not there.
+    ///
+    /// A `predecessor` on the same address shares its socket, so that no connection is refused between the two.
     pub(crate) fn start(
         config: &WebserverConfig,
         versions: String,
         readiness: Arc<Readiness>,
         metrics: Option<Arc<Metrics>>,
+        predecessor: Option<&Webserver>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, WebserverError> {
-        let address = SocketAddr::new(config.address, config.port);
-        let listen_error = |source| WebserverError::Listen { address, source };
-        let listener = TcpListener::bind(address).map_err(listen_error)?;
+        let asked = SocketAddr::new(config.address, config.port);
+        let listen_error = |source| WebserverError::Listen { address: asked, source };
+        let listener = match predecessor.filter(|predecessor| predecessor.asked == asked) {
+            Some(predecessor) => predecessor.listener.try_clone(),
+            None => TcpListener::bind(asked),
+        };
+        let listener = listener.map_err(listen_error)?;
+        let kept = listener.try_clone().map_err(listen_error)?;
         listener.set_nonblocking(true).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let tls = config.tls_certificate.as_deref().map(tls_config).transpose()?;
@@ -70,7 +82,7 @@ impl Webserver {
                 runtime.spawn(server.handle(handle.clone()).serve(service))
             }
         };
-        Ok(Webserver { handle, task, address })
+        Ok(Webserver { handle, task, address, asked, listener: kept })
     }
 
     /// Stops listening, and waits a moment for answers under way.
@@ -157,7 +169,7 @@ mod tests {
         };
         let runtime = Runtime::new().unwrap();
         let webserver =
-            Webserver::start(&config, String::new(), Arc::default(), None, runtime.handle())?;
+            Webserver::start(&config, String::new(), Arc::default(), None, None, runtime.handle())?;
         Ok((runtime, webserver))
     }
 

@@ -13,6 +13,7 @@ mod matching;
 mod metrics;
 mod outputs;
 mod reload;
+mod reload_config;
 mod sources;
 mod startup;
 mod stock_plugins;

@@ -115,19 +115,6 @@ fn a_signal_reloads_where_files_are_not_watched() {
 
 /// C53, as far as rules go: the rest of the configuration waits for a restart
 #[test]
-fn a_changed_configuration_is_not_passed_over_in_silence() {
-    let setup = Setup::new();
-    let mut agent = setup.start(&[]);
-    check(&setup, &mut agent, "ann", "ConfigMap seen");
-    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
-    setup.write("config.yaml", &(config + "\n"));
-    agent.wait_for_log("The configuration has changed");
-    agent.wait_for_log("SIGHUP received, restarting...");
-    agent.stop();
-}
-
-/// C82
-#[test]
 fn no_event_is_lost_or_alerted_twice_over_reloads() {
     const RELOADS: usize = 5;
     let setup = Setup::new();

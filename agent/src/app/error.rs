@@ -7,13 +7,12 @@ use plugin_host::{InitError, OpenError};
 
 use crate::app::select::SelectError;
 use crate::config::{ConfigError, DEFAULT_PATH};
-use crate::metrics::SnapshotsError;
 use crate::outputs::StartError;
 use crate::plugins::PluginsError;
 use crate::rules::RulesError;
 use crate::rules_files::RulesFilesError;
+use crate::services::ServicesError;
 use crate::source_thread::SourceError;
-use crate::webserver::WebserverError;
 
 /// Why the agent did not start, or ended by itself before its work was done.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +42,7 @@ pub(crate) enum AppError {
     #[error("Could not write pid to pidfile {}", path.display())]
     PidFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Webserver(#[from] WebserverError),
-    #[error(transparent)]
-    Snapshots(#[from] SnapshotsError),
+    Services(#[from] ServicesError),
     #[error("cannot open event source '{event_source}'")]
     Open { event_source: String, source: OpenError },
     #[error("cannot read {}", path.display())]

@@ -1,8 +1,8 @@
 //! The running agent: opens everything, serves requests until there is nothing left to do, closes everything.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -16,17 +16,15 @@ use crate::commands;
 use crate::config::Config;
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
-use crate::metrics::{EnabledSource, Facts, Files, Metrics, SnapshotSetup, Snapshots, now_ns};
+use crate::metrics::{EnabledSource, Facts, Files, Metrics, now_ns};
 use crate::outputs::Outputs;
 use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
-use crate::readiness::{Readiness, SourceState};
+use crate::readiness::SourceState;
 use crate::reload::{Programs, Reload, Reloader};
 use crate::rules::{LoadedRules, RulesLoader};
-use crate::sha256::Sha256;
+use crate::services::{Services, Settings};
 use crate::shutdown::{self, Request};
 use crate::source_thread::{RunningSource, SourceError, SourceThread};
-use crate::statistics::Statistics;
-use crate::webserver::Webserver;
 
 /// How long sources get to finish their batch at the end, then outputs to write what they have, then a reload under way, and
 /// at last the summary to be printed.
@@ -37,7 +35,7 @@ const FREED: Duration = Duration::from_millis(500);
 /// What a run starts from.
 pub(super) struct Start<'a> {
     pub(super) cli: &'a Cli,
-    pub(super) config: &'a Config,
+    pub(super) config: Config,
     pub(super) plugins: Plugins,
     pub(super) loader: RulesLoader,
     pub(super) rules: LoadedRules,
@@ -47,15 +45,11 @@ pub(super) struct Start<'a> {
 struct Running {
     runtime: Runtime,
     requests: Receiver<Request>,
-    outputs: Outputs,
-    webserver: Option<Webserver>,
-    snapshots: Option<Snapshots>,
+    services: Arc<Services>,
     /// By index; gone once they have ended.
     sources: Vec<Option<RunningSource>>,
     reloader: Option<Reloader>,
     stop: CancellationToken,
-    statistics: Arc<Statistics>,
-    readiness: Arc<Readiness>,
 }
 
 impl Start<'_> {
@@ -78,20 +72,26 @@ impl Start<'_> {
         let runtime = self.runtime()?;
         let (sender, requests) = shutdown::listen(runtime.handle())
             .map_err(|source| AppError::Start { what: "signal handlers", source })?;
+        let services = Services {
+            runtime: runtime.handle().clone(),
+            outputs,
+            metrics,
+            facts,
+            statistics: Arc::default(),
+            readiness: Arc::default(),
+            versions: commands::version::json(Some(&self.plugins)).to_string(),
+            running: Mutex::default(),
+        };
         let mut running = Running {
             runtime,
             requests,
-            outputs,
-            webserver: None,
-            snapshots: None,
+            services: Arc::new(services),
             sources: Vec::new(),
             reloader: None,
             stop: CancellationToken::new(),
-            statistics: Arc::default(),
-            readiness: Arc::default(),
         };
         let result = self
-            .open(states, enabled, &metrics, &facts, &sender, &mut running)
+            .open(states, enabled, &sender, &mut running)
             .and_then(|()| running.serve(deadline));
         // Without this sender a source that ends late finds nobody to tell, instead of waiting.
         drop(sender);
@@ -115,23 +115,21 @@ impl Start<'_> {
         self,
         states: Vec<SourcePlugins>,
         enabled: &[String],
-        metrics: &Arc<Metrics>,
-        facts: &Arc<Facts>,
         requests: &SyncSender<Request>,
         running: &mut Running,
     ) -> Result<(), AppError> {
+        let services = &running.services;
         for event_source in enabled.iter().filter(|name| *name != SYSCALL) {
-            running.readiness.set(event_source, SourceState::Opening);
+            services.readiness.set(event_source, SourceState::Opening);
         }
-        running.webserver =
-            self.webserver(&running.readiness, metrics, running.runtime.handle())?;
         let format = Arc::new(AlertFormat::new(
             &self.config.alerts,
             self.config.time_format_iso_8601,
-            facts.hostname.clone(),
+            services.facts.hostname.clone(),
         ));
-        let asks_plugins_for_metrics =
-            self.config.metrics.enabled && self.config.metrics.plugins_metrics;
+        let asks_plugins_for_metrics = self.config.metrics.asks_plugins();
+        let settings = Settings { config: &self.config, format: &format };
+        services.apply(services.prepare(None, settings, false)?);
         let plugins = Arc::new(self.plugins);
         let names: Vec<_> = plugins.sources.iter().map(|source| &*source.name).collect();
         tracing::info!("Loaded event sources: {}", names.join(", "));
@@ -145,7 +143,7 @@ impl Start<'_> {
                 );
                 continue;
             };
-            let program = SourceProgram::new(&self.rules.ruleset, &source.name, &plugins);
+            let program = SourceProgram::new(&self.rules.ruleset, &source.name, &plugins, &format);
             let program = Arc::new(ArcSwap::from_pointee(program));
             programs.insert(source.name.clone(), Arc::clone(&program));
             tracing::info!(
@@ -162,10 +160,9 @@ impl Start<'_> {
                 input,
                 extractors: states.extractors,
                 program,
-                format: Arc::clone(&format),
-                alerts: running.outputs.sender(),
-                statistics: Arc::clone(&running.statistics),
-                metrics: Arc::clone(metrics),
+                alerts: services.outputs.sender(),
+                statistics: Arc::clone(&services.statistics),
+                metrics: Arc::clone(&services.metrics),
                 asks_plugins_for_metrics,
                 stop: running.stop.clone(),
             };
@@ -174,35 +171,21 @@ impl Start<'_> {
                 AppError::Start { what: "the thread of an event source", source }
             })?;
             running.sources.push(Some(thread));
-            running.readiness.set(&source.name, SourceState::Open);
+            services.readiness.set(&source.name, SourceState::Open);
         }
-        running.snapshots = Snapshots::start(SnapshotSetup {
-            config: self.config.metrics.clone(),
-            metrics: Arc::clone(metrics),
-            facts: Arc::clone(facts),
-            statistics: Arc::clone(&running.statistics),
-            format: Arc::clone(&format),
-            alerts: running.outputs.sender(),
-        })?;
         // Unlike the pipe of `-r <(command)` or `-c <(command)`, which is empty by now.
         let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
         let watches = self.config.watch_config_files && can_read_again;
-        let config_files = self.config.files.iter().filter(|file| file.path.is_file());
-        let (config_files, config_contents) = config_files
-            .map(|file| (file.path.clone(), Some(file.text.clone().into_bytes())))
-            .unzip();
         let reload = Reload {
+            cli: self.cli.clone(),
+            config: self.config,
             loader: self.loader,
             plugins,
             programs,
             format,
-            alerts: running.outputs.sender(),
-            metrics: Arc::clone(metrics),
-            facts: Arc::clone(facts),
+            services: Arc::clone(services),
             rules_files: self.rules.paths,
             fingerprint: self.rules.fingerprint,
-            config_files,
-            config_contents,
         };
         let reloader = Reloader::start(reload, watches)
             .map_err(|source| AppError::Start { what: "the reload thread", source })?;
@@ -215,37 +198,8 @@ impl Start<'_> {
             name: name.clone(),
             engine: if name == SYSCALL { "nodriver" } else { "source_plugin" },
         };
-        let config = self
-            .config
-            .files
-            .iter()
-            .map(|file| (file.path.clone(), Sha256::of(file.text.as_bytes())));
-        let files = Files { rules: self.rules.hashes.clone(), config: config.collect() };
+        let files = Files::new(&self.rules, &self.config);
         Facts::new(hostname(), enabled.iter().map(source).collect(), files)
-    }
-
-    fn webserver(
-        &self,
-        readiness: &Arc<Readiness>,
-        metrics: &Arc<Metrics>,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<Option<Webserver>, AppError> {
-        let config = &self.config.webserver;
-        if !config.enabled {
-            return Ok(None);
-        }
-        let serves_metrics = config.serves_metrics && self.config.metrics.enabled;
-        let metrics = serves_metrics.then(|| Arc::clone(metrics));
-        let versions = commands::version::json(Some(&self.plugins)).to_string();
-        let webserver =
-            Webserver::start(config, versions, Arc::clone(readiness), metrics, runtime)?;
-        tracing::info!(
-            "Starting health webserver with threadiness {}, listening on {}{}",
-            runtime.metrics().num_workers(),
-            webserver.address,
-            if config.tls_certificate.is_some() { " (SSL)" } else { "" }
-        );
-        Ok(Some(webserver))
     }
 }
 
@@ -259,7 +213,7 @@ impl Running {
             match self.next_request(deadline) {
                 Some(Request::Stop) => return Ok(()),
                 Some(Request::Reload) => self.reloader.iter().for_each(Reloader::request),
-                Some(Request::Reopen) => self.outputs.reopen(),
+                Some(Request::Reopen) => self.services.outputs.reopen(),
                 Some(Request::SourceEnded(index)) => failures.extend(self.join(index).err()),
                 None => break,
             }
@@ -299,7 +253,7 @@ impl Running {
                 SourceState::Failed
             }
         };
-        self.readiness.set(&name, state);
+        self.services.readiness.set(&name, state);
         result
     }
 
@@ -307,11 +261,8 @@ impl Running {
     fn close(self) {
         self.stop.cancel();
         wait_for(&self.sources, &self.requests, GRACE);
-        if let Some(webserver) = self.webserver {
-            webserver.stop(self.runtime.handle());
-        }
         // Also frees sources that wait for an output.
-        self.outputs.close(GRACE);
+        self.services.close(GRACE);
         wait_for(&self.sources, &self.requests, FREED);
         drop(self.requests);
         for source in self.sources.into_iter().flatten() {
@@ -326,13 +277,12 @@ impl Running {
                 );
             }
         }
-        if let Some(snapshots) = self.snapshots {
-            snapshots.stop(GRACE);
-        }
         if let Some(reloader) = self.reloader {
             reloader.stop(GRACE);
         }
-        print_summary(self.statistics.summary());
+        print_summary(self.services.statistics.summary());
+        // Last, since the webserver and the handlers of signals run on it.
+        drop(self.runtime);
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use rules_engine::{ArgumentRule, FieldClass, FieldDefinition};
+use rules_engine::{ArgumentRule, EventSource, FieldClass, FieldDefinition};
 use serde_json::{Value, json};
-
-use crate::plugins::Source;
 
 /// The column at which descriptions start, and the one at which they are wrapped.
 const INDENT: usize = 30;
@@ -26,7 +24,10 @@ pub(crate) enum Listing {
 }
 
 /// The fields of some sources; a class that serves several of them is listed once.
-pub(crate) fn listing<'a>(sources: impl Iterator<Item = &'a Source>, format: Listing) -> String {
+pub(crate) fn listing<'a>(
+    sources: impl Iterator<Item = &'a EventSource>,
+    format: Listing,
+) -> String {
     let mut classes: Vec<ListedClass<'_>> = Vec::new();
     for source in sources {
         for class in &source.fields.classes {
@@ -177,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    fn source(name: &str) -> Source {
+    fn source(name: &str) -> EventSource {
         let field = |name: &str, argument: Option<ArgumentRule>, hidden| FieldDefinition {
             name: name.to_owned(),
             kind: FieldType::String,
@@ -199,7 +200,7 @@ mod tests {
             ],
         };
         let fields = FieldCatalogue { classes: vec![class], static_values: Vec::new() };
-        Source { name: name.to_owned(), input: None, extractors: Vec::new(), fields }
+        EventSource { name: name.to_owned(), fields }
     }
 
     #[track_caller]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::expand::{Environment, expand_tree};
 use super::finding::Findings;
-use super::source::Source;
+use super::source::{Position, Source};
 use super::tree::{self, Entry, Node, Value};
 
 /// What happens to a root key that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strategy {
+pub(super) enum Strategy {
     /// Lists grow, anything else is replaced.
     Append,
     /// The new value replaces the old one.
@@ -56,22 +56,15 @@ pub(super) fn merge_config_files(
     environment: Environment<'_>,
     findings: &mut Findings,
 ) -> Vec<Arc<Source>> {
-    let Some(config_files) = entry(root, "config_files") else { return Vec::new() };
-    let items = match &config_files.value.value {
-        Value::Null => Vec::new(),
-        Value::List(items) => items.clone(),
-        Value::Scalar(_) | Value::Map(_) => vec![config_files.value.clone()],
-    };
     let mut sources = Vec::new();
-    for item in &items {
-        let Some((path, strategy)) = read_item(item, findings) else { continue };
+    for (path, (strategy, position)) in config_files(root, findings) {
         if path == main {
             let message = format!(
                 "Config error: 'config_files' directive tried to recursively include main config \
                  file: {}.",
                 path.display()
             );
-            findings.problem(message, Some(&item.position));
+            findings.problem(message, Some(&position));
             continue;
         }
         for file in files_at(&path) {
@@ -90,6 +83,24 @@ pub(super) fn merge_config_files(
         }
     }
     sources
+}
+
+/// What `config_files` names, how to merge it, and where that is written.
+pub(super) fn config_files(
+    root: &Node,
+    findings: &mut Findings,
+) -> Vec<(PathBuf, (Strategy, Position))> {
+    let Some(config_files) = entry(root, "config_files") else { return Vec::new() };
+    let items = match &config_files.value.value {
+        Value::Null => &[],
+        Value::List(items) => items.as_slice(),
+        Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(&config_files.value),
+    };
+    let read = |item: &Node| {
+        let (path, strategy) = read_item(item, findings)?;
+        Some((path, (strategy, item.position.clone())))
+    };
+    items.iter().filter_map(read).collect()
 }
 
 /// A path, or a map of `path` and `strategy`.
@@ -127,7 +138,7 @@ fn read_item(item: &Node, findings: &mut Findings) -> Option<(PathBuf, Strategy)
 }
 
 /// The file itself, or the files right in the directory, sorted; nothing if there is no such path.
-fn files_at(path: &Path) -> Vec<PathBuf> {
+pub(super) fn files_at(path: &Path) -> Vec<PathBuf> {
     if !path.is_dir() {
         return if path.exists() { vec![path.to_path_buf()] } else { Vec::new() };
     }

@@ -27,6 +27,11 @@ const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
 
 impl MetricsConfig {
+    /// Whether plugins are asked for numbers of their own.
+    pub(crate) fn asks_plugins(&self) -> bool {
+        self.enabled && self.plugins_metrics
+    }
+
     /// `is_scraped` says whether the webserver serves metrics.
     pub(super) fn read(root: &mut Section<'_, '_>, is_scraped: bool) -> MetricsConfig {
         root.section("metrics", |section| {

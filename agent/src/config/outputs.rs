@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::section::Section;
 
 /// The outputs, `None` where one is switched off.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutputsConfig {
     pub(crate) stdout: bool,
     pub(crate) syslog: bool,

@@ -60,6 +60,18 @@ impl PluginsConfig {
         PluginsConfig { list, directory }
     }
 
+    /// Whether the same plugins are to be loaded with the same settings, wherever these are written.
+    pub(crate) fn is_same(&self, other: &PluginsConfig) -> bool {
+        let settings = |config: &PluginsConfig| -> Vec<PluginConfig> {
+            let without_place = |plugin: &PluginConfig| PluginConfig {
+                open_params_position: None,
+                ..plugin.clone()
+            };
+            config.list.iter().map(without_place).collect()
+        };
+        self.directory == other.directory && settings(self) == settings(other)
+    }
+
     /// The library file of a plugin. `executable` is the running program's own path.
     ///
     /// A relative path is looked up in the configured folder, beside the installed program

@@ -41,7 +41,7 @@ impl Files {
             "NAME" => Some("falco".to_string()),
             _ => None,
         };
-        Config::load(Some(&self.main), &options, &environment)
+        Config::read_from(Some(&self.main), &options, &environment)
             .map_err(|error| error.to_string().replace(&directory, "DIR"))
     }
 
@@ -395,7 +395,7 @@ fn options_with_unknown_keys_are_accepted_with_a_warning() {
 #[test]
 fn the_shipped_file_is_right() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/shikra.yaml");
-    let config = Config::load(Some(&path), &[], &|_| None).unwrap();
+    let config = Config::read_from(Some(&path), &[], &|_| None).unwrap();
     assert_eq!(config.notices, []);
     let names: Vec<_> = config.plugins.list.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(names, ["k8saudit", "filetail", "json"]);

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Labels;
 use super::host::{Machine, Usage};
+use crate::config::{Config, LoadedFile};
+use crate::rules::LoadedRules;
 use crate::sha256::Sha256;
 
 /// A file in force, and what was in it.
@@ -42,6 +44,13 @@ pub(crate) struct EnabledSource {
 pub(crate) struct Files {
     pub(crate) rules: Vec<FileHash>,
     pub(crate) config: Vec<FileHash>,
+}
+
+impl Files {
+    pub(crate) fn new(rules: &LoadedRules, config: &Config) -> Files {
+        let hash = |file: &LoadedFile| (file.path.clone(), Sha256::of(file.text.as_bytes()));
+        Files { rules: rules.hashes.clone(), config: config.files.iter().map(hash).collect() }
+    }
 }
 
 impl Facts {

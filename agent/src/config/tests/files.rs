@@ -102,13 +102,13 @@ fn aliases_do_not_blow_up() {
 
 #[test]
 fn a_missing_file_is_an_error() {
-    let error = Config::load(Some(Path::new("/nope.yaml")), &[], &|_| None).unwrap_err();
+    let error = Config::read_from(Some(Path::new("/nope.yaml")), &[], &|_| None).unwrap_err();
     assert!(error.to_string().starts_with("cannot read config file /nope.yaml: "), "{error}");
 }
 
 #[test]
 fn without_a_file_there_are_options() {
     let options = ["json_output=true".to_string()];
-    let config = Config::load(None, &options, &|_| None).unwrap();
+    let config = Config::read_from(None, &options, &|_| None).unwrap();
     assert!(config.alerts.json && config.files.is_empty());
 }
