@@ -12,7 +12,7 @@ mod tests;
 pub(crate) mod typed;
 
 pub(crate) use check::{CheckError, CheckErrorKind, check, output_expression};
-pub(crate) use lint::{Lint, LintKind, lint};
+pub(crate) use lint::{DEPRECATED_FIELDS, Lint, LintKind, lint};
 use parse::class_for;
 pub(crate) use parse::{SyntaxError, UNKNOWN_ESCAPE, parse};
 pub(crate) use quote::encode;

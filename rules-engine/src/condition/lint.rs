@@ -33,7 +33,7 @@ pub(crate) enum LintKind {
 }
 
 /// Fields of system calls that Falco has dropped or is about to drop.
-const DEPRECATED_FIELDS: [&str; 6] = [
+pub(crate) const DEPRECATED_FIELDS: [&str; 6] = [
     "evt.dir",
     "evt.latency",
     "evt.latency.s",

@@ -1,5 +1,6 @@
 //! Outputs of rules, with what the configuration appends to them.
 
+use crate::condition::DEPRECATED_FIELDS;
 use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::field::FieldCatalogue;
 use crate::load::{AppendOutput, ExtraField};
@@ -11,16 +12,6 @@ use super::Compiler;
 
 /// A field that Falco removes from outputs; what it stood for is appended by configuration now.
 const CONTAINER_INFO: &str = "%container.info";
-
-/// Fields that no longer mean anything.
-const DEPRECATED_FIELDS: [&str; 6] = [
-    "evt.dir",
-    "evt.latency",
-    "evt.latency.s",
-    "evt.latency.ns",
-    "evt.latency.human",
-    "evt.wait_latency",
-];
 
 /// An output whose fields exist.
 pub(super) struct CheckedOutput {
