@@ -83,7 +83,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) print: Option<String>,
 
-    /// With --list: shows the fields' types.
+    /// At the end: shows how many events each source gave, and how fast. With --list: shows the fields' types.
     #[arg(short = 'v', help_heading = "Run")]
     pub(crate) verbose: bool,
 

@@ -38,6 +38,27 @@ fn rules_see_events_of_their_own_source_only() {
     assert!(finished.stdout.contains("Events detected: 2"), "{finished:?}");
 }
 
+#[test]
+fn each_source_tells_its_rate_at_the_end_if_asked() {
+    let setup = Setup::new();
+    setup.write("app.log", "one\n");
+    let mut agent = setup.start(&[
+        "-v",
+        "-o",
+        "load_plugins=[k8saudit, filetail, json]",
+        "-o",
+        "log_level=error",
+    ]);
+    assert_eq!(http::post(setup.webhook_port, &configmap_event()).status, 200);
+    agent.wait_for_alert("ConfigMap seen");
+    let log = agent.stop().stderr;
+    let rates: Vec<_> = log.lines().filter(|line| line.contains(" eps")).collect();
+    let [audit, lines] = rates[..] else { panic!("{log}") };
+    assert!(audit.starts_with("(k8s_audit) Elapsed time: "), "{audit}");
+    assert!(audit.contains(", Captured Events: 1, ") && audit.ends_with(" eps"), "{audit}");
+    assert!(lines.starts_with("(filetail) Elapsed time: "), "{lines}");
+}
+
 /// C78
 #[test]
 fn the_end_of_one_source_leaves_the_others() {

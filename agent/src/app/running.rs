@@ -59,7 +59,8 @@ impl Start<'_> {
         states: Vec<SourcePlugins>,
         enabled: &[String],
     ) -> Result<(), AppError> {
-        if let Some(path) = &self.cli.pid_file {
+        let cli = self.cli;
+        if let Some(path) = &cli.pid_file {
             fs::write(path, std::process::id().to_string())
                 .map_err(|source| AppError::PidFile { path: path.clone(), source })?;
         }
@@ -95,7 +96,7 @@ impl Start<'_> {
             .and_then(|()| running.serve(deadline));
         // Without this sender a source that ends late finds nobody to tell, instead of waiting.
         drop(sender);
-        running.close();
+        running.close(cli.verbose);
         result
     }
 
@@ -258,7 +259,7 @@ impl Running {
     }
 
     /// Closes in order: first the sources, so that no alert comes after the outputs are gone.
-    fn close(self) {
+    fn close(self, verbose: bool) {
         self.stop.cancel();
         wait_for(&self.sources, &self.requests, GRACE);
         // Also frees sources that wait for an output.
@@ -281,8 +282,27 @@ impl Running {
             reloader.stop(GRACE);
         }
         print_summary(self.services.statistics.summary());
+        if verbose {
+            print_rates(&self.services);
+        }
         // Last, since the webserver and the handlers of signals run on it.
         drop(self.runtime);
+    }
+}
+
+/// Prints on standard error how many events each event source gave, and at which rate.
+///
+/// Source: `process_events` in Falco 0.44, where the time is that of the CPU.
+#[expect(clippy::print_stderr, reason = "asked for by `-v`, whatever the log says")]
+fn print_rates(services: &Services) {
+    let elapsed = services.facts.elapsed().as_secs_f64();
+    for source in services.facts.sources.iter().filter(|source| source.name != SYSCALL) {
+        let events = services.metrics.source(&source.name).events.get();
+        let rate = events as f64 / elapsed.max(0.001);
+        eprintln!(
+            "({}) Elapsed time: {elapsed:.3}, Captured Events: {events}, {rate:.2} eps",
+            source.name
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
@@ -73,9 +74,9 @@ impl Facts {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whole seconds since the start.
-    pub(crate) fn duration_s(&self) -> u64 {
-        now_ns().saturating_sub(self.start_timestamp_ns) / 1_000_000_000
+    /// Time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(now_ns().saturating_sub(self.start_timestamp_ns))
     }
 }
 
@@ -104,7 +105,7 @@ impl Collector for Facts {
 
         let (name, help) = ("falco_duration_seconds", "Time since the start");
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(self.duration_s()).encode(metric)?;
+        ConstCounter::new(self.elapsed().as_secs()).encode(metric)?;
         for (name, help, value) in self.timestamps().into_iter().chain(usage(&Usage::read())) {
             if let Some(value) = value {
                 let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

@@ -167,7 +167,7 @@ impl SnapshotSetup {
         put("evt.source", previous.source.name.as_str().into());
         put("falco.version", FALCO_VERSION.into());
         put("falco.start_ts", facts.start_timestamp_ns.into());
-        put("falco.duration_sec", facts.duration_s().into());
+        put("falco.duration_sec", facts.elapsed().as_secs().into());
         put("falco.reload_ts", self.metrics.reload_timestamp_ns.get().into());
         put("falco.outputs_queue_num_drops", 0.into());
         put("falco.num_evts", events.into());
