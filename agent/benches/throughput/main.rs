@@ -1,0 +1,166 @@
+//! Events per second of the whole agent over a file, beside a program that only looks at five fields of each line; then
+//! over the webhook.
+//!
+//! ```sh
+//! cargo bench -p agent
+//! SHIKRA_BENCH_EVENTS=audit.jsonl SHIKRA_BENCH_RULES=rules.yaml cargo bench -p agent
+//! ```
+//!
+//! The yardstick says how fast the machine is at this moment, so that what counts is the ratio within one run. Criterion is
+//! no help here: what is timed is a process from start to end.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
+
+mod corpus;
+mod webhook;
+
+use std::hint::black_box;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use sonic_rs::{PointerTree, get_many, pointer};
+
+const EVENTS: usize = 200_000;
+/// The best of these counts: everything that disturbs a run makes it slower.
+const RUNS: usize = 5;
+
+fn main() {
+    let directory = tempfile::tempdir().unwrap();
+    let events = env::var_os("SHIKRA_BENCH_EVENTS").map_or_else(
+        || {
+            let path = directory.path().join("audit.jsonl");
+            corpus::write(&path, EVENTS).unwrap();
+            path
+        },
+        PathBuf::from,
+    );
+    let agent = Agent::new(directory.path());
+    measure_file(&agent, &events);
+    measure_webhook(&agent, &events);
+}
+
+fn measure_file(agent: &Agent, events: &Path) {
+    let (mut yardstick, mut whole) = (Duration::MAX, Duration::MAX);
+    let (mut count, mut alerts) = (0, 0);
+    // In turn, so that both see the same machine.
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        count = look_at_five_fields(events);
+        yardstick = yardstick.min(start.elapsed());
+        let start = Instant::now();
+        let status = agent.start(&events.display().to_string()).wait().unwrap();
+        whole = whole.min(start.elapsed());
+        assert!(status.success(), "the agent ended with {status}");
+        alerts = agent.take_alerts();
+    }
+    println!("{count} events of {} bytes on average", fs::metadata(events).unwrap().len() / count);
+    print_line("five fields by sonic-rs", yardstick, count);
+    print_line("shikra from a file", whole, count);
+    let ratio = whole.as_secs_f64() / yardstick.as_secs_f64();
+    println!("ratio {ratio:.2}, {alerts} alerts");
+}
+
+fn measure_webhook(agent: &Agent, events: &Path) {
+    let bodies = webhook::bodies(&fs::read(events).unwrap());
+    let measure = |what: &dyn Fn(SocketAddr)| {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut child = agent.start(&format!("http://{address}/k8s-audit"));
+        what(address);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        agent.take_alerts();
+    };
+    measure(&|address| {
+        let rate = webhook::throughput(address, &bodies);
+        println!("shikra over the webhook  {rate:>18.0} events/s");
+    });
+    measure(&|address| {
+        let slowest = webhook::latency(address, &bodies);
+        println!("99 % of answers at 4,000 events/s within {slowest:.1?}");
+    });
+}
+
+fn print_line(name: &str, time: Duration, events: u64) {
+    let seconds = time.as_secs_f64();
+    println!("{name:24} {seconds:.3} s {:>10.0} events/s", events as f64 / seconds);
+}
+
+/// Reads the file and extracts what nearly every rule asks for, with one of the fastest JSON parsers there is.
+fn look_at_five_fields(path: &Path) -> u64 {
+    let text = fs::read(path).unwrap();
+    let mut fields = PointerTree::new();
+    fields.add_path(&pointer!["stage"]);
+    fields.add_path(&pointer!["verb"]);
+    fields.add_path(&pointer!["objectRef", "resource"]);
+    fields.add_path(&pointer!["user", "username"]);
+    fields.add_path(&pointer!["responseStatus", "code"]);
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| black_box(get_many(line, &fields)).map_or(0, |_| 1)).sum()
+}
+
+/// A configuration with two plugins and alerts to a file, for agents to run with.
+struct Agent {
+    config: PathBuf,
+    alerts: PathBuf,
+}
+
+impl Agent {
+    fn new(directory: &Path) -> Agent {
+        // Beside the configuration, every write would make the agent look whether its rules have changed.
+        let output = directory.join("output");
+        fs::create_dir(&output).unwrap();
+        let agent =
+            Agent { config: directory.join("config.yaml"), alerts: output.join("alerts.jsonl") };
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let rules = env::var_os("SHIKRA_BENCH_RULES")
+            .map_or_else(|| repository.join("rules/k8s_audit_rules.yaml"), PathBuf::from);
+        // The plugins lie beside the bench's executable.
+        let executable = env::current_exe().unwrap();
+        let config = format!(
+            "
+plugins_dir: {plugins}
+load_plugins: [k8saudit, json]
+plugins:
+  - name: k8saudit
+    library_path: libk8saudit.so
+  - name: json
+    library_path: libjson.so
+rules_files: [{rules}]
+rule_matching: first
+json_output: true
+stdout_output: {{enabled: false}}
+file_output: {{enabled: true, keep_alive: true, filename: {alerts}}}
+webserver: {{enabled: false}}
+",
+            plugins = executable.parent().unwrap().display(),
+            rules = rules.canonicalize().unwrap().display(),
+            alerts = agent.alerts.display(),
+        );
+        fs::write(&agent.config, config).unwrap();
+        agent
+    }
+
+    /// Starts an agent that reads events from where `open_params` says; from a file it ends by itself.
+    fn start(&self, open_params: &str) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_shikra"))
+            .arg("-c")
+            .arg(&self.config)
+            .args(["-o", &format!("plugins[0].open_params={open_params}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Removes the alerts, and says how many there were.
+    fn take_alerts(&self) -> usize {
+        let alerts = fs::read(&self.alerts).unwrap_or_default();
+        fs::remove_file(&self.alerts).ok();
+        alerts.iter().filter(|&&byte| byte == b'\n').count()
+    }
+}
