@@ -133,6 +133,18 @@ Name: dummy
             "{info}"
         );
     }
+    let ending = |name| {
+        let info = run(&setup, &["--plugin-info", name]);
+        let (text, _hash) = info.rsplit_once("SHA-256: ").unwrap();
+        text[text.rfind(r#""type":"object"}}}"#).unwrap()..].to_owned()
+    };
+    // What stock prints after the schema: only a source has open params.
+    assert_eq!(ending("json"), "\"type\":\"object\"}}}\n\n");
+    assert_eq!(
+        ending("k8saudit"),
+        "\"type\":\"object\"}}}\n\nNo suggested open params available: plugin has not been configured, or it does not \
+         implement the open params suggestion functionality\n\n"
+    );
     let fields = run(&setup, &["--list", "-N"]);
     for field in ["ka.verb", "json.value", "dummy.value", "ct.name", "okta.app", "github.repo"] {
         assert!(fields.lines().any(|line| line == field), "{field} in {fields}");
