@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 /// Followed links in one path, so that a loop ends.
@@ -23,7 +23,7 @@ impl Watch {
     pub(super) fn new(on_change: impl Fn() + Send + 'static) -> Watch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // Errors count as changes: the queue of notifications may have overflowed.
-            if event.is_ok_and(|event| is_only_reading(event.kind)) {
+            if event.is_ok_and(|event| is_no_news(event.kind)) {
                 return;
             }
             on_change();
@@ -71,9 +71,14 @@ fn log_no_notifications(error: &notify::Error) {
     tracing::warn!("Cannot watch files, looking at them now and then instead: {error}");
 }
 
-/// Opening and reading, which we do ourselves, says nothing about a change.
-fn is_only_reading(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+/// Opening and reading, which we do ourselves, says nothing about a change. A file that is written is looked at when its
+/// writer closes it, as in stock: our own output file may lie beside the rules, and gets a line with every alert.
+fn is_no_news(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => access != AccessKind::Close(AccessMode::Write),
+        EventKind::Modify(ModifyKind::Data(_)) => true,
+        _ => false,
+    }
 }
 
 /// Adds the directories whose entries decide what `path` leads to: its parent, or where that does not exist yet, the
