@@ -47,7 +47,8 @@ pub(crate) fn check<'c>(
     validator.validate(&value).map_err(|violation| ConfigError::Violation {
         plugin: plugin.to_owned(),
         location: location(violation.instance_path().as_str()),
-        reason: violation.to_string(),
+        // Without the value itself, which may be a secret.
+        reason: violation.masked_with("its value").to_string(),
     })?;
     Ok(Cow::Borrowed(config))
 }
@@ -119,12 +120,12 @@ mod tests {
         check_config(
             Some(DRAFT_4),
             r#"{"maxEventSize":"x"}"#,
-            r#"error in plugin p init config: In <root>[maxEventSize], "x" is not of type "integer""#,
+            r#"error in plugin p init config: In <root>[maxEventSize], its value is not of type "integer""#,
         );
         check_config(
             Some(DRAFT_2020),
             r#"{"ports":[80,70000]}"#,
-            "error in plugin p init config: In <root>[ports][1], 70000 is greater than the maximum of 65535",
+            "error in plugin p init config: In <root>[ports][1], its value is greater than the maximum of 65535",
         );
         check_config(
             Some("{}"),

@@ -131,7 +131,7 @@ mod init {
         check(r#"{ "mode": "" }"#, r#"init { "mode": "" }; destroy"#);
         check(
             r#"{"mode": 1}"#,
-            r#"error: error in plugin misbehaving init config: In <root>[mode], 1 is not of type "string"; "#,
+            r#"error: error in plugin misbehaving init config: In <root>[mode], its value is not of type "string"; "#,
         );
     }
 
