@@ -5,10 +5,15 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::http;
 
 /// Enough for a slow machine; a test that passes does not wait for it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -35,6 +40,35 @@ pub(crate) fn configmap_event_by(user: &str) -> String {
     configmap_event()
         .replace("minikube-user", user)
         .replace("33fa264e-1124-4252-af9e-2ce6e45fe07d", &format!("id-of-{user}"))
+}
+
+/// A client that posts the event of one user after the other: `user-0`, `user-1`, …
+pub(crate) struct Poster {
+    is_stopped: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Poster {
+    pub(crate) fn start(port: u16) -> Poster {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_stopped);
+        let thread = std::thread::spawn(move || {
+            let mut posted = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let event = configmap_event_by(&format!("user-{posted}"));
+                assert_eq!(http::post(port, &event).status, 200);
+                posted += 1;
+            }
+            posted
+        });
+        Poster { is_stopped, thread }
+    }
+
+    /// Ends with the post under way; returns how many there were.
+    pub(crate) fn stop(self) -> usize {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
 }
 
 /// A directory with a configuration and rules, for agents to run in.

@@ -2,11 +2,9 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::agent::{Agent, CONFIGMAP_RULE, Setup, configmap_event_by};
+use crate::agent::{Agent, CONFIGMAP_RULE, Poster, Setup, configmap_event_by};
 use crate::http;
 
 /// Changes one place of the configuration.
@@ -248,22 +246,11 @@ fn two_hundred_reloads_under_load_lose_nothing_and_leak_nothing() {
     alert(&setup, &mut agent, "bob");
     let open_files = agent.open_files();
 
-    let (port, stop) = (setup.webhook_port, Arc::new(AtomicBool::new(false)));
-    let is_stopped = Arc::clone(&stop);
-    let poster = std::thread::spawn(move || {
-        let mut posted = 0;
-        while !is_stopped.load(Ordering::Relaxed) {
-            let event = configmap_event_by(&format!("user-{posted}"));
-            assert_eq!(http::post(port, &event).status, 200);
-            posted += 1;
-        }
-        posted
-    });
+    let poster = Poster::start(setup.webhook_port);
     for number in 4..RELOADS {
         reload(&mut agent, number);
     }
-    stop.store(true, Ordering::Relaxed);
-    let posted = poster.join().unwrap();
+    let posted = poster.stop();
 
     // Connections and replaced workers end a moment later.
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -110,7 +110,7 @@ struct Agent {
 
 impl Agent {
     fn new(directory: &Path) -> Agent {
-        // Beside the configuration, every write would make the agent look whether its rules have changed.
+        // Apart from the configuration, which the agent watches by its directory.
         let output = directory.join("output");
         fs::create_dir(&output).unwrap();
         let agent =

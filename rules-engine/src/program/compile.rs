@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::condition::ast::Operator;
 use crate::condition::typed::{Comparison, Test, TypedAst};
 use crate::detection::RuleInfo;
 use crate::field::FieldCatalogue;
@@ -114,7 +113,7 @@ impl ConditionCompiler<'_> {
 
     fn compile_predicate(&mut self, comparison: &Comparison) -> NodeId {
         let left = self.expressions.intern(&comparison.left);
-        let key = (left, with_one_spelling(&comparison.test));
+        let key = (left, comparison.test.clone());
         if let Some(known) = self.predicates.get(&key) {
             return *known;
         }
@@ -136,20 +135,4 @@ fn push_node(nodes: &mut Vec<Node>, node: Node) -> NodeId {
     let id = NodeId(next_id(nodes.len()));
     nodes.push(node);
     id
-}
-
-/// `=` and `==` are two spellings of one test.
-fn with_one_spelling(test: &Test) -> Test {
-    let mut test = test.clone();
-    match &mut test {
-        Test::Constant { operator, .. }
-        | Test::Modified { operator, .. }
-        | Test::Expression { operator, .. } => {
-            if let Operator::Equal { doubled } = operator {
-                *doubled = false;
-            }
-        }
-        Test::Exists | Test::Set { .. } => {}
-    }
-    test
 }
