@@ -42,7 +42,8 @@ def main():
     release = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     with tempfile.TemporaryDirectory() as work:
         found = pathlib.Path(work) / "differences"
-        command = [sys.executable, f"{folder}/run.py", str(release / "shikra"), str(release), "--all-diffs", str(found), *options]
+        # One job: with more, two cases of the runner can write their configurations into one file at the same time.
+        command = [sys.executable, f"{folder}/run.py", str(release / "shikra"), str(release), "--jobs", "1", "--all-diffs", str(found), *options]
         print("+", *command, flush=True)
         subprocess.run(command)
         if not found.exists():
