@@ -6,6 +6,7 @@ mod app;
 mod cli;
 mod commands;
 mod config;
+mod evaluation;
 mod extraction;
 mod logging;
 mod metrics;

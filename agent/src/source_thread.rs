@@ -1,6 +1,5 @@
 //! One event source: next batch -> evaluate -> detections -> alerts.
 
-use std::ffi::CString;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -10,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
-use plugin_host::{EventStream, NoBatch, Plugin};
-use rules_engine::{Detection, Evaluator, EventInfo};
+use plugin_host::{EventStream, NoBatch};
+use rules_engine::Detection;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::AlertFormat;
-use crate::extraction::{Extraction, SourceProgram};
+use crate::evaluation::BatchEvaluator;
+use crate::extraction::SourceProgram;
 use crate::metrics::Metrics;
 use crate::outputs::{AlertSender, OutputClosed};
 use crate::shutdown::Request;
@@ -38,10 +38,7 @@ pub(crate) enum SourceError {
 /// What one source thread works with, besides its stream of events.
 pub(crate) struct SourceThread {
     pub(crate) event_source: String,
-    /// The plugin that produces the events, by its index among the loaded ones.
-    pub(crate) input: usize,
-    /// The other plugins that extract from the events, by their indices.
-    pub(crate) extractors: Vec<(usize, Plugin)>,
+    pub(crate) evaluator: BatchEvaluator,
     pub(crate) program: Arc<ArcSwap<SourceProgram>>,
     pub(crate) alerts: AlertSender,
     pub(crate) statistics: Arc<Statistics>,
@@ -94,13 +91,8 @@ impl SourceThread {
 
     fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<(), SourceError> {
         let event_source = self.event_source.clone();
-        let c_source = CString::new(self.event_source.as_str()).expect("it came from a C string");
-        let plugin_name = stream.plugin().library().name().to_owned();
         let counters = self.metrics.source(&event_source);
-        let mut evaluator = Evaluator::new();
         let mut detections = Vec::new();
-        let mut number = 0;
-        let mut first_timestamp_ns = None;
         let mut metrics_due = Instant::now();
         while !self.stop.is_cancelled() {
             if Instant::now() >= metrics_due {
@@ -116,30 +108,7 @@ impl SourceThread {
             // One load per batch: a reload takes effect between batches, never inside one.
             let program = self.program.load();
             let utc_offset_s = ZonedDateTime::now().offset().seconds();
-            for event in batch.events() {
-                number += 1;
-                let timestamp_ns = event.timestamp_ns();
-                let info = EventInfo {
-                    number,
-                    timestamp_ns,
-                    first_timestamp_ns: *first_timestamp_ns.get_or_insert(timestamp_ns),
-                    source: &self.event_source,
-                    plugin_name: Some(&plugin_name),
-                    hostname: &program.format.hostname,
-                    async_name: None,
-                    utc_offset_s,
-                };
-                let mut extraction = Extraction {
-                    program: &program,
-                    event,
-                    number,
-                    source: &c_source,
-                    input: self.input,
-                    batch: &mut batch,
-                    extractors: &mut self.extractors,
-                };
-                evaluator.evaluate(&program.program, &info, &mut extraction, &mut detections);
-            }
+            self.evaluator.evaluate(&program, &mut batch, utc_offset_s, &mut detections);
             counters.events.inc_by(batch.len() as u64);
             // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
             // disk first. Full outputs make us wait, and the sender hears 429.
@@ -157,7 +126,7 @@ impl SourceThread {
         }
         let metrics = stream.metrics();
         self.metrics.store_plugin(stream.plugin().library().name(), &self.event_source, metrics);
-        for (_, plugin) in &mut self.extractors {
+        for plugin in self.evaluator.extractors() {
             let metrics = plugin.metrics();
             self.metrics.store_plugin(plugin.library().name(), &self.event_source, metrics);
         }

@@ -14,6 +14,7 @@ use crate::app::AppError;
 use crate::cli::Cli;
 use crate::commands;
 use crate::config::Config;
+use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
 use crate::metrics::{EnabledSource, Facts, Files, Metrics, now_ns};
@@ -152,14 +153,19 @@ impl Start<'_> {
                 source.name,
                 plugin.library().name()
             );
+            let evaluator = BatchEvaluator::new(
+                &source.name,
+                plugin.library().name(),
+                input,
+                states.extractors,
+            );
             let stream =
                 plugin.open(&plugins.loaded[input].settings.open_params).map_err(|error| {
                     AppError::Open { event_source: source.name.clone(), source: error }
                 })?;
             let thread = SourceThread {
                 event_source: source.name.clone(),
-                input,
-                extractors: states.extractors,
+                evaluator,
                 program,
                 alerts: services.outputs.sender(),
                 statistics: Arc::clone(&services.statistics),
