@@ -1,12 +1,13 @@
 //! The phases of a run, in stock's order: configuration, plugins, event sources, rules, then the work itself.
 
+mod check;
 mod error;
 mod running;
 mod select;
 
 use std::path::PathBuf;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::commands;
 use crate::config::Config;
 use crate::logging;
@@ -28,6 +29,9 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if cli.ignored_syscalls {
         return commands::print("Ignored syscall(s):\n\n");
     }
+    if let Some(command) = &cli.command {
+        return run_command(command, cli);
+    }
     let config = load_config(cli)?;
     if cli.version {
         return commands::version(&config);
@@ -45,6 +49,9 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     }
     if cli.list_plugins {
         return commands::list_plugins(&plugins);
+    }
+    if cli.dry_run && cli.is_run() {
+        return check::check(cli, &config, &plugins, &log).map_err(AppError::Problems);
     }
     let states = plugins.init(&log)?;
     if let Some(source) = cli.list() {
@@ -67,10 +74,14 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if !config.outputs.is_any_enabled() {
         return Err(StartError::NoOutput.into());
     }
-    if cli.dry_run {
-        return Ok(());
-    }
     running::Start { cli, config, plugins, loader, rules }.run(states, &enabled)
+}
+
+/// Does what Falco has no flag for.
+fn run_command(command: &Command, cli: &Cli) -> Result<(), AppError> {
+    match command {
+        Command::Config(ConfigCommand::Check) => check::run(cli),
+    }
 }
 
 /// Reads the configuration, starts the log, and writes to it what is known so far.

@@ -1,18 +1,23 @@
 //! The arguments of the command line, named as Falco names them.
 
+mod command;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
+
+pub(crate) use command::{Command, ConfigCommand};
 
 const EXAMPLES: &str = r#"Examples:
   shikra -c config/shikra.yaml                         run
   shikra -c config/shikra.yaml -o json_output=true     run with one setting changed
   shikra -c config/shikra.yaml -V my_rules.yaml        check a rules file
   shikra -c config/shikra.yaml --list=k8s_audit        show the fields for conditions and outputs
+  shikra config check -c config/shikra.yaml            check a configuration and all that it names
 
 A KEY may lead into lists and maps, and a VALUE may be one:
   -o plugins[0].open_params=/var/log/audit.log   -o 'rules[]={"disable": {"tag": "network"}}'"#;
@@ -22,17 +27,22 @@ A KEY may lead into lists and maps, and a VALUE may be one:
 #[command(
     name = "shikra",
     about = "Watches event streams and raises alerts by Falco rules.",
-    override_usage = "shikra [OPTION...]",
+    override_usage = "shikra [OPTION...]\n       shikra COMMAND [OPTION...]",
     after_help = EXAMPLES,
     args_override_self = true,
     disable_help_flag = true,
+    disable_help_subcommand = true,
     disable_version_flag = true,
     max_term_width = 140,
     next_line_help = false
 )]
 pub(crate) struct Cli {
+    /// What is done instead of a run.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Configuration file, /etc/falco/falco.yaml if not given.
-    #[arg(short = 'c', value_name = "PATH", help_heading = "Run")]
+    #[arg(short = 'c', value_name = "PATH", global = true, help_heading = "Run")]
     pub(crate) config: Option<PathBuf>,
 
     /// Sets one configuration key over what files say. Repeatable.
@@ -41,12 +51,13 @@ pub(crate) struct Cli {
         long = "option",
         value_name = "KEY=VALUE",
         allow_hyphen_values = true,
+        global = true,
         help_heading = "Run"
     )]
     pub(crate) options: Vec<String>,
 
     /// Rules file or directory, instead of the `rules_files` of the configuration. Repeatable.
-    #[arg(short = 'r', value_name = "PATH", help_heading = "Run")]
+    #[arg(short = 'r', value_name = "PATH", global = true, help_heading = "Run")]
     pub(crate) rules: Vec<PathBuf>,
 
     /// Runs this event source and no other that is not named too. Repeatable.
@@ -160,6 +171,9 @@ pub(crate) enum UsageError {
     Removed { flag: String, replacement: &'static str },
     #[error("{0}")]
     Malformed(String),
+    /// No mistake: the help of a command was asked for, and this is it.
+    #[error("{0}")]
+    Help(String),
 }
 
 impl Cli {
@@ -190,6 +204,12 @@ impl Cli {
         self.list.as_ref().map(Option::as_deref)
     }
 
+    /// Whether rules are not checked or shown, but run.
+    pub(crate) fn is_run(&self) -> bool {
+        let shows = self.list_rules || self.show_rule.is_some() || self.list.is_some();
+        self.validate.is_empty() && !shows
+    }
+
     pub(crate) fn list_format(&self) -> ListFormat {
         match self.format {
             None if self.markdown => ListFormat::Markdown,
@@ -213,6 +233,9 @@ fn list_format(text: &str) -> Result<ListFormat, String> {
 
 /// Says what to use instead where the flag is one that Falco had once.
 fn usage_error(error: &clap::Error) -> UsageError {
+    if error.kind() == ErrorKind::DisplayHelp {
+        return UsageError::Help(error.render().to_string());
+    }
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && let Some(replacement) = replacement(flag)
     {
@@ -311,6 +334,18 @@ mod tests {
         check_error("-M soon", "-M");
         check_error("--nonsense", "--nonsense");
         check_error("stray", "stray");
+    }
+
+    #[test]
+    fn commands_take_the_flags_that_choose_files_before_or_after_them() {
+        for arguments in ["config check -o a=1 -r x", "-o a=1 -r x config check"] {
+            let cli = parse(arguments).unwrap();
+            assert!(matches!(cli.command, Some(Command::Config(ConfigCommand::Check))));
+            assert_eq!((cli.options, cli.rules), (vec!["a=1".to_owned()], vec!["x".into()]));
+        }
+        check_error("config check --help", "Usage: shikra config check");
+        check_error("config", "Usage: shikra config");
+        assert!(parse("-L").unwrap().command.is_none());
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod webserver;
 use std::process::ExitCode;
 
 use app::AppError;
-use cli::Cli;
+use cli::{Cli, UsageError};
 
 #[expect(clippy::print_stderr, reason = "errors show even where the log does not go to stderr")]
 fn main() -> ExitCode {
@@ -36,6 +36,12 @@ fn main() -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
+    if let Some(UsageError::Help(text)) = error.downcast_ref() {
+        return match commands::print(text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     eprintln!("Error: {error:#}");
     match error.downcast_ref() {
         // As in stock, so that service managers can tell it.

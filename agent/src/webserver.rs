@@ -96,6 +96,14 @@ impl Webserver {
     }
 }
 
+/// Says what would keep a webserver of this configuration from starting, save for its port.
+pub(crate) fn check(config: &WebserverConfig) -> Result<(), WebserverError> {
+    match config.tls_certificate.as_deref().filter(|_| config.enabled) {
+        Some(path) => tls_config(path).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// TLS with the certificate and its key in one PEM file.
 fn tls_config(path: &Path) -> Result<RustlsConfig, WebserverError> {
     let read = || {

@@ -171,6 +171,41 @@ fn rules_are_described() {
     assert!(finished.stderr.contains("Rule \"nope\" is not loaded"), "{finished:?}");
 }
 
+#[test]
+fn a_configuration_is_checked_with_all_that_it_names() {
+    let setup = Setup::new();
+    assert_eq!(run(&setup, &["config", "check"]), "config.yaml: Ok");
+    let typo = run(&setup, &["config", "check", "-o", "webserver.listen_prt=1"]);
+    let warning = "Warning: -o:1:1: unknown key `webserver.listen_prt` is ignored; did you mean";
+    assert!(typo.starts_with(warning), "{typo}");
+
+    let rule = CONFIGMAP_RULE.replace("ka.verb in", "kverb in");
+    setup.write("bad.yaml", &rule);
+    setup.write("worse.yaml", &rule.replace("ConfigMap seen", "Another"));
+    let wrong = [
+        ["-o", r#"plugins[0].init_config={"maxEventSize": "x"}"#],
+        ["-o", "rules_files=[bad.yaml, worse.yaml]"],
+        ["-o", "webserver={enabled: true, ssl_enabled: true, ssl_certificate: /nowhere.pem}"],
+        ["-o", "stdout_output.enabled=false"],
+        ["--disable-source", "nope"],
+    ];
+    for command in [["config", "check"].as_slice(), &["--dry-run"]] {
+        let finished = setup.run(&[wrong.as_flattened(), command].concat());
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        let error = &finished.stderr[finished.stderr.find("Error: ").unwrap()..];
+        for text in [
+            "maxEventSize",
+            "unknown event source: nope",
+            "bad.yaml:4:20",
+            "worse.yaml:4:20",
+            "/nowhere.pem",
+            "No output configured",
+        ] {
+            assert!(error.contains(text), "no {text:?} in {error}");
+        }
+    }
+}
+
 /// C02, C40
 #[test]
 fn help_needs_no_configuration_but_one_that_is_named_must_be_there() {

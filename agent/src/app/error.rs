@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use plugin_host::{InitError, OpenError};
 
+use crate::app::check::Problems;
 use crate::app::select::SelectError;
 use crate::config::{ConfigError, DEFAULT_PATH};
 use crate::outputs::StartError;
@@ -51,6 +52,8 @@ pub(crate) enum AppError {
     Start { what: &'static str, source: io::Error },
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error(transparent)]
+    Problems(#[from] Problems),
     #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }

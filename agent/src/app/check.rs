@@ -1,0 +1,82 @@
+//! `shikra config check` and `--dry-run`: everything that would keep a run from starting, not only what comes first.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use plugin_host::LogSink;
+use rules_engine::Settings;
+
+use crate::app::{AppError, executable, select};
+use crate::cli::Cli;
+use crate::commands;
+use crate::config::{Config, NoticeLevel};
+use crate::logging::{self, with_causes};
+use crate::metrics::Metrics;
+use crate::outputs::Outputs;
+use crate::plugins::Plugins;
+use crate::rules::{RulesError, RulesLoader};
+use crate::webserver;
+
+/// What keeps a run from starting, in the order in which it would be met.
+#[derive(Debug, Default, thiserror::Error)]
+pub(crate) struct Problems(Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl Problems {
+    fn note<T, E: Error>(&mut self, result: Result<T, E>) {
+        if let Err(error) = result {
+            self.0.push(with_causes(&error));
+        }
+    }
+}
+
+/// `shikra config check`: warnings and a line for each file go to standard output, problems are the error.
+pub(super) fn run(cli: &Cli) -> Result<(), AppError> {
+    let config = Config::load(cli)?;
+    if config.files.is_empty() {
+        return Err(AppError::NoConfig);
+    }
+    for notice in &config.notices {
+        let kind = match notice.level {
+            NoticeLevel::Info => "Note",
+            NoticeLevel::Warning => "Warning",
+        };
+        commands::print(&format!("{kind}: {}\n", notice.text))?;
+    }
+    let plugins = Plugins::load(&config, &executable())?;
+    check(cli, &config, &plugins, &logging::of_plugins(&config.log))?;
+    for file in &config.files {
+        commands::print(&format!("{}: Ok\n", file.path.display()))?;
+    }
+    Ok(())
+}
+
+/// Checks all that can be checked without opening an event source or a port, and without writing anything.
+pub(super) fn check(
+    cli: &Cli,
+    config: &Config,
+    plugins: &Plugins,
+    log: &Arc<LogSink>,
+) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for plugin in &plugins.loaded {
+        problems.note(plugin.init(log));
+    }
+    let sources = plugins.sources.iter().map(|source| &*source.name).collect();
+    problems.note(select::select(sources, &cli.enable_source, &cli.disable_source));
+    problems.note(check_rules(RulesLoader::new(cli, config, plugins)));
+    problems.note(Outputs::prepare(&config.outputs, config.alerts.json, &Metrics::new()));
+    problems.note(webserver::check(&config.webserver));
+    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn check_rules(loader: RulesLoader) -> Result<(), RulesError> {
+    let settings = Settings { stop_at_first_error: false, ..loader.settings };
+    RulesLoader { settings, ..loader }.load(&[]).map(drop)
+}
