@@ -74,7 +74,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if !config.outputs.is_any_enabled() {
         return Err(StartError::NoOutput.into());
     }
-    running::Start { cli, config, plugins, loader, rules }.run(states, &enabled)
+    running::Start { cli, config, plugins, log, loader, rules }.run(states, &enabled)
 }
 
 /// Does what Falco has no flag for.

@@ -38,7 +38,7 @@ pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
 pub(crate) use logging::LogConfig;
 pub(crate) use metrics::MetricsConfig;
 pub(crate) use outputs::{CertificateAuthority, HttpOutputConfig, OutputsConfig};
-pub(crate) use plugins::{LibraryNotFound, PluginConfig, PluginsConfig};
+pub(crate) use plugins::{LibraryNotFound, OnFailure, PluginConfig, PluginsConfig};
 pub(crate) use rules::RulesConfig;
 pub(crate) use webserver::WebserverConfig;
 
@@ -115,7 +115,7 @@ impl Config {
     /// The groups of settings in which `new` differs, and which take effect at a start only.
     pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         [
-            ("plugins", !self.plugins.is_same(&new.plugins)),
+            ("plugins", !self.plugins.are_same_libraries(&new.plugins)),
             ("log_*", self.log != new.log),
             (
                 "metrics.plugins_metrics_enabled",

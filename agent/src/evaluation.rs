@@ -18,7 +18,7 @@ pub(crate) struct BatchEvaluator {
     /// The other plugins that extract from the events, by their indices.
     extractors: Vec<(usize, Plugin)>,
     evaluator: Evaluator,
-    /// Of the last event.
+    /// Of the last event. Goes on when the source is opened again: plugins keep what they know of an event by its number.
     number: u64,
     first_timestamp_ns: Option<u64>,
 }
@@ -74,6 +74,14 @@ impl BatchEvaluator {
                 extractors: &mut self.extractors,
             };
             self.evaluator.evaluate(&program.program, &info, &mut extraction, detections);
+        }
+    }
+
+    /// Puts new states of other plugins in the place of theirs.
+    pub(crate) fn replace_extractors(&mut self, new: Vec<(usize, Plugin)>) {
+        for (index, plugin) in new {
+            let old = self.extractors.iter_mut().find(|(old, _)| *old == index);
+            old.expect("every extractor has a state").1 = plugin;
         }
     }
 

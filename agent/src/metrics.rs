@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     plugins: Arc<PluginMetrics>,
     events: Family<Labels, Counter>,
+    source_failures: Family<Labels, Counter>,
+    source_reopenings: Family<Labels, Counter>,
     matches: Family<Labels, Counter>,
     delivered: Family<Labels, Counter>,
     failures: Family<Labels, Counter>,
@@ -48,6 +50,10 @@ pub(crate) struct Metrics {
 pub(crate) struct SourceCounters {
     /// Events evaluated.
     pub(crate) events: Counter,
+    /// Failures of the source, while it ran or when it was opened.
+    pub(crate) failures: Counter,
+    /// Times that it was opened again after a failure.
+    pub(crate) reopenings: Counter,
 }
 
 /// What is counted for each output.
@@ -74,6 +80,8 @@ impl Metrics {
         registry.register("version_info", "Version of the agent", info);
         let metrics = Metrics {
             events: Family::default(),
+            source_failures: Family::default(),
+            source_reopenings: Family::default(),
             matches: Family::default(),
             delivered: Family::default(),
             failures: Family::default(),
@@ -86,6 +94,12 @@ impl Metrics {
         };
         let counters = [
             ("events", "Events evaluated", &metrics.events),
+            ("source_failures", "Failures of an event source", &metrics.source_failures),
+            (
+                "source_reopenings",
+                "Times that an event source was opened again after a failure",
+                &metrics.source_reopenings,
+            ),
             ("rules_matches", "Matches of a rule", &metrics.matches),
             ("output_alerts", "Alerts written by an output", &metrics.delivered),
             ("output_failures", "Failed writes of an output, tried again", &metrics.failures),
@@ -122,7 +136,11 @@ impl Metrics {
 
     pub(crate) fn source(&self, name: &str) -> SourceCounters {
         let labels = Labels::from([("source".into(), name.into())]);
-        SourceCounters { events: self.events.get_or_create_owned(&labels) }
+        SourceCounters {
+            events: self.events.get_or_create_owned(&labels),
+            failures: self.source_failures.get_or_create_owned(&labels),
+            reopenings: self.source_reopenings.get_or_create_owned(&labels),
+        }
     }
 
     pub(crate) fn output(&self, name: &str) -> OutputCounters {

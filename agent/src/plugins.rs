@@ -12,6 +12,7 @@ use rules_engine::{
 
 use crate::config::{Config, LibraryNotFound, PluginConfig};
 use crate::sha256::Sha256;
+use crate::source_thread::Input;
 
 /// The source of kernel events. It is always known, so that rules and options may name it, but nothing feeds it.
 pub(crate) const SYSCALL: &str = "syscall";
@@ -173,6 +174,15 @@ impl LoadedPlugin {
     /// One new state of the plugin.
     pub(crate) fn init(&self, log: &Arc<LogSink>) -> Result<Plugin, InitError> {
         self.library.init(&self.settings.init_config, Arc::clone(log))
+    }
+
+    /// What it takes to open its event source, now and again.
+    pub(crate) fn input(&self, log: &Arc<LogSink>) -> Input {
+        Input {
+            library: Arc::clone(&self.library),
+            settings: self.settings.clone(),
+            log: Arc::clone(log),
+        }
     }
 
     fn check_identity(&self, others: &[LoadedPlugin]) -> Result<(), PluginsError> {

@@ -16,8 +16,11 @@ pub(crate) enum SourceState {
     /// Enabled, but not open yet.
     Opening,
     Open,
+    /// It failed, and will be opened again after a pause.
+    Reopening,
     /// Its stream came to an end, as that of a file read once does.
     Ended,
+    /// It failed, and stays closed.
     Failed,
 }
 
@@ -31,6 +34,14 @@ impl Readiness {
     pub(crate) fn set(&self, event_source: &str, state: SourceState) {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sources.insert(event_source.to_owned(), state);
+    }
+
+    /// Whether a source other than this one is open, or about to be.
+    pub(crate) fn is_any_open_beside(&self, event_source: &str) -> bool {
+        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().any(|(name, state)| {
+            name != event_source && matches!(state, SourceState::Opening | SourceState::Open)
+        })
     }
 
     /// Whether every source is open or has come to its end, and the states as JSON. Rules are loaded before the first
@@ -58,7 +69,9 @@ mod tests {
         assert_eq!(readiness.report(), (false, waiting.into()));
         readiness.set("b", SourceState::Ended);
         assert!(readiness.report().0);
-        readiness.set("a", SourceState::Failed);
-        assert!(!readiness.report().0);
+        for state in [SourceState::Failed, SourceState::Reopening] {
+            readiness.set("a", state);
+            assert!(!readiness.report().0);
+        }
     }
 }

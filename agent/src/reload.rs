@@ -1,18 +1,20 @@
 //! Reloads configuration and rules: notices changed files, compiles and starts aside, swaps without closing a source.
 
+mod plugins;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
+use plugin_host::{InitError, LogSink};
 use rules_engine::Priority;
 
 use crate::alert::AlertFormat;
@@ -26,6 +28,7 @@ use crate::reload::watch::Watch;
 use crate::rules::{RulesError, RulesLoader};
 use crate::rules_files;
 use crate::services::{Services, ServicesError, Settings};
+use crate::source_thread::Changes;
 
 /// A change counts when nothing further changed for this long: files are written piecemeal.
 ///
@@ -38,8 +41,18 @@ const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 const FAILURE_RULE: &str = "Falco internal: hot restart failure";
 
-/// The programs of the event sources, shared with their threads.
-pub(crate) type Programs = BTreeMap<String, Arc<ArcSwap<SourceProgram>>>;
+/// The event sources that were opened, by name.
+pub(crate) type OpenSources = BTreeMap<String, SourceHandle>;
+
+/// What is shared with the thread of an event source.
+#[derive(Debug)]
+pub(crate) struct SourceHandle {
+    pub(crate) program: Arc<ArcSwap<SourceProgram>>,
+    /// Gone once the thread has ended.
+    pub(crate) changes: Weak<Changes>,
+    /// The plugin that produces its events, by its index in [`Plugins::loaded`].
+    pub(crate) input: usize,
+}
 
 /// What a reload works with.
 pub(crate) struct Reload {
@@ -51,7 +64,9 @@ pub(crate) struct Reload {
     /// Of the configuration that was read last, be it in force or not: its files are those to watch.
     pub(crate) loader: RulesLoader,
     pub(crate) plugins: Arc<Plugins>,
-    pub(crate) programs: Programs,
+    /// Takes what plugins log.
+    pub(crate) log: Arc<LogSink>,
+    pub(crate) sources: OpenSources,
     pub(crate) services: Arc<Services>,
     /// The rules files in force.
     pub(crate) rules_files: Vec<PathBuf>,
@@ -64,6 +79,8 @@ pub(crate) struct Reload {
 enum ReloadError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Init(#[from] InitError),
     #[error(transparent)]
     Rules(#[from] RulesError),
     #[error(transparent)]
@@ -195,12 +212,14 @@ impl Reload {
         let format = Arc::new(format);
         let old = Settings { config: &self.config, format: &self.format };
         let new = Settings { config: &config, format: &format };
+        let changes = self.plugin_changes(&config)?;
         let prepared = self.services.prepare(Some(old), new, anew)?;
 
-        for (source, program) in &self.programs {
-            let new = SourceProgram::new(&loaded.ruleset, source, &self.plugins, &format);
-            program.store(Arc::new(new));
+        for (name, source) in &self.sources {
+            let new = SourceProgram::new(&loaded.ruleset, name, &self.plugins, &format);
+            source.program.store(Arc::new(new));
         }
+        changes.into_iter().for_each(|(changes, change)| changes.put(change));
         self.services.apply(prepared);
         self.services.facts.set_files(Files::new(&loaded, &config));
         for setting in self.config.needs_restart(&config) {
@@ -221,7 +240,7 @@ impl Reload {
             ReloadError::Rules(_) => {
                 tracing::error!("Rules not reloaded, the old ones stay in force: {reason}");
             }
-            ReloadError::Config(_) | ReloadError::Services(_) => {
+            ReloadError::Config(_) | ReloadError::Init(_) | ReloadError::Services(_) => {
                 tracing::error!("Configuration not reloaded, the old one stays in force: {reason}");
             }
         }

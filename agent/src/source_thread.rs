@@ -1,5 +1,7 @@
 //! One event source: next batch -> evaluate -> detections -> alerts.
 
+mod life;
+
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -14,12 +16,16 @@ use rules_engine::Detection;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::AlertFormat;
+use crate::config::OnFailure;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
 use crate::metrics::Metrics;
 use crate::outputs::{AlertSender, OutputClosed};
+use crate::readiness::Readiness;
 use crate::shutdown::Request;
 use crate::statistics::Statistics;
+
+pub(crate) use self::life::{Change, Changes, Input, SourceFailure};
 
 /// How often plugins are asked for their metrics, at most.
 const PLUGIN_METRICS_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,7 +34,7 @@ const PLUGIN_METRICS_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
     #[error("event source '{event_source}' failed")]
-    Plugin { event_source: String, source: NoBatch },
+    Plugin { event_source: String, on_failure: OnFailure, source: SourceFailure },
     #[error("event source '{event_source}' ended, its last events stay unacknowledged")]
     Outputs { event_source: String, source: OutputClosed },
     #[error("event source '{event_source}' panicked: {message}")]
@@ -38,14 +44,26 @@ pub(crate) enum SourceError {
 /// What one source thread works with, besides its stream of events.
 pub(crate) struct SourceThread {
     pub(crate) event_source: String,
+    pub(crate) input: Input,
     pub(crate) evaluator: BatchEvaluator,
     pub(crate) program: Arc<ArcSwap<SourceProgram>>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) readiness: Arc<Readiness>,
     pub(crate) alerts: AlertSender,
     pub(crate) statistics: Arc<Statistics>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether the plugins are asked for metrics of their own.
     pub(crate) asks_plugins_for_metrics: bool,
     pub(crate) stop: CancellationToken,
+}
+
+/// Why a stream is not read any more.
+enum End {
+    /// It has ended, or the agent ends.
+    Stream,
+    Failure(SourceFailure),
+    /// The source is to be opened anew.
+    Change(Change),
 }
 
 /// A started source thread.
@@ -77,7 +95,12 @@ impl SourceThread {
         Ok(RunningSource { event_source, thread })
     }
 
-    fn run(mut self, stream: EventStream) -> Result<(), SourceError> {
+    /// Evaluates what a stream gives until it ends.
+    ///
+    /// # Errors
+    ///
+    /// When an output took no alert; what comes from the plugin is an end too.
+    fn serve(&mut self, stream: EventStream) -> Result<End, SourceError> {
         // Closing a stream acknowledges its last batch. A panic, or an output that took no alert, must not do that:
         // then the stream stays open to the end of the process, and whoever sent the batch sends it again.
         let mut stream = ManuallyDrop::new(stream);
@@ -89,12 +112,18 @@ impl SourceThread {
         result
     }
 
-    fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<(), SourceError> {
+    fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<End, SourceError> {
         let event_source = self.event_source.clone();
         let counters = self.metrics.source(&event_source);
         let mut detections = Vec::new();
         let mut metrics_due = Instant::now();
         while !self.stop.is_cancelled() {
+            if let Some(change) = self.changes.take() {
+                if change.input.is_some() {
+                    return Ok(End::Change(change));
+                }
+                self.settings_changed(change);
+            }
             if Instant::now() >= metrics_due {
                 self.store_plugin_metrics(stream);
                 metrics_due = Instant::now() + PLUGIN_METRICS_INTERVAL;
@@ -102,8 +131,8 @@ impl SourceThread {
             let mut batch = match stream.next_batch() {
                 Ok(batch) => batch,
                 Err(NoBatch::Timeout) => continue,
-                Err(NoBatch::Eof) => return Ok(()),
-                Err(source) => return Err(SourceError::Plugin { event_source, source }),
+                Err(NoBatch::Eof) => return Ok(End::Stream),
+                Err(failure) => return Ok(End::Failure(failure.into())),
             };
             // One load per batch: a reload takes effect between batches, never inside one.
             let program = self.program.load();
@@ -116,7 +145,7 @@ impl SourceThread {
                 return Err(SourceError::Outputs { event_source, source });
             }
         }
-        Ok(())
+        Ok(End::Stream)
     }
 
     /// Asks all plugins of the source for their metrics: only this thread may call them.

@@ -269,3 +269,71 @@ fn two_hundred_reloads_under_load_lose_nothing_and_leak_nothing() {
         }
     }
 }
+
+const LINE_RULE: &str = "
+- rule: Line seen
+  desc: A line is written.
+  condition: filetail.line exists
+  output: Line seen (line=%filetail.line)
+  priority: INFO
+  source: filetail
+";
+
+#[test]
+fn only_a_source_whose_own_plugin_settings_change_is_opened_anew() {
+    let setup = Setup::new();
+    edit(&setup, "load_plugins: [k8saudit, json]", "load_plugins: [k8saudit, filetail, json]");
+    setup.write("rules.yaml", &format!("{CONFIGMAP_RULE}{LINE_RULE}"));
+    setup.write("old.log", "one\n");
+    setup.write("new.txt", "two\n");
+    let mut agent = setup.start(&[]);
+    agent.wait_for_alert("Line seen (line=one)");
+    let poster = Poster::start(setup.webhook_port);
+    edit(&setup, "*.log", "*.txt");
+    agent.wait_for_log("Opened event source 'filetail' again");
+    agent.wait_for_alert("Line seen (line=two)");
+    setup.write("old.log", "one\nthree\n");
+    setup.write("new.txt", "two\nfour\n");
+    agent.wait_for_alert("Line seen (line=four)");
+
+    // A plugin that only extracts gets a new state, and no source notices.
+    append(&setup, "append_output: [{extra_output: x}]");
+    edit(
+        &setup,
+        "library_path: libjson.so",
+        "library_path: libjson.so\n    init_config: {useAsync: false}",
+    );
+    agent.wait_for_log("Rules reloaded");
+
+    // The port that the test holds cannot be listened on.
+    let posted = poster.stop();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().port();
+    let old = setup.webhook_port;
+    edit(&setup, &format!(":{old}/k8s-audit"), &format!(":{taken}/k8s-audit"));
+    agent.wait_for_log("'k8s_audit' cannot be opened with its new settings, the old ones stay");
+    agent.wait_for_log("Opened event source 'k8s_audit' again");
+    assert_eq!(http::post(old, &configmap_event_by("late")).status, 200);
+    agent.wait_for_alert("user=late");
+
+    let finished = agent.stop();
+    assert!(!finished.stdout.contains("line=three"), "{finished:?}");
+    assert_eq!(finished.stdout.matches("(user=user-").count(), posted);
+    assert_eq!(finished.stderr.matches("Opened event source 'k8s_audit' again").count(), 1);
+}
+
+#[test]
+fn plugin_settings_that_are_refused_change_nothing() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&[]);
+    alert(&setup, &mut agent, "ann");
+    edit(
+        &setup,
+        "library_path: libk8saudit.so",
+        "library_path: libk8saudit.so\n    init_config: {maxEventSize: many}",
+    );
+    let log = agent.wait_for_log("Configuration not reloaded, the old one stays in force");
+    assert!(log.contains("maxEventSize"), "{log}");
+    alert(&setup, &mut agent, "bob");
+    check_source_stayed_open(agent);
+}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use plugin_host::LogSink;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,7 @@ use crate::alert::AlertFormat;
 use crate::app::AppError;
 use crate::cli::Cli;
 use crate::commands;
-use crate::config::Config;
+use crate::config::{Config, OnFailure};
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
@@ -21,11 +22,11 @@ use crate::metrics::{EnabledSource, Facts, Files, Metrics, now_ns};
 use crate::outputs::Outputs;
 use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
 use crate::readiness::SourceState;
-use crate::reload::{Programs, Reload, Reloader};
+use crate::reload::{OpenSources, Reload, Reloader, SourceHandle};
 use crate::rules::{LoadedRules, RulesLoader};
 use crate::services::{Services, Settings};
 use crate::shutdown::{self, Request};
-use crate::source_thread::{RunningSource, SourceError, SourceThread};
+use crate::source_thread::{Changes, RunningSource, SourceError, SourceThread};
 
 /// How long sources get to finish their batch at the end, then outputs to write what they have, then a reload under way, and
 /// at last the summary to be printed.
@@ -38,6 +39,8 @@ pub(super) struct Start<'a> {
     pub(super) cli: &'a Cli,
     pub(super) config: Config,
     pub(super) plugins: Plugins,
+    /// Takes what plugins log.
+    pub(super) log: Arc<LogSink>,
     pub(super) loader: RulesLoader,
     pub(super) rules: LoadedRules,
 }
@@ -136,7 +139,7 @@ impl Start<'_> {
         let names: Vec<_> = plugins.sources.iter().map(|source| &*source.name).collect();
         tracing::info!("Loaded event sources: {}", names.join(", "));
         tracing::info!("Enabled event sources: {}", enabled.join(", "));
-        let mut programs = Programs::new();
+        let mut sources = OpenSources::new();
         let states = plugins.sources.iter().zip(states);
         for (source, states) in states.filter(|(source, _)| enabled.contains(&source.name)) {
             let (Some(input), Some(plugin)) = (source.input, states.input) else {
@@ -147,7 +150,6 @@ impl Start<'_> {
             };
             let program = SourceProgram::new(&self.rules.ruleset, &source.name, &plugins, &format);
             let program = Arc::new(ArcSwap::from_pointee(program));
-            programs.insert(source.name.clone(), Arc::clone(&program));
             tracing::info!(
                 "Opening '{}' source with plugin '{}'",
                 source.name,
@@ -159,14 +161,24 @@ impl Start<'_> {
                 input,
                 states.extractors,
             );
-            let stream =
-                plugin.open(&plugins.loaded[input].settings.open_params).map_err(|error| {
-                    AppError::Open { event_source: source.name.clone(), source: error }
-                })?;
+            let loaded = &plugins.loaded[input];
+            let changes = Arc::new(Changes::new(loaded.settings.clone()));
+            let handle = SourceHandle {
+                program: Arc::clone(&program),
+                changes: Arc::downgrade(&changes),
+                input,
+            };
+            sources.insert(source.name.clone(), handle);
+            let stream = plugin.open(&loaded.settings.open_params).map_err(|error| {
+                AppError::Open { event_source: source.name.clone(), source: error }
+            })?;
             let thread = SourceThread {
                 event_source: source.name.clone(),
+                input: loaded.input(&self.log),
                 evaluator,
                 program,
+                changes,
+                readiness: Arc::clone(&services.readiness),
                 alerts: services.outputs.sender(),
                 statistics: Arc::clone(&services.statistics),
                 metrics: Arc::clone(&services.metrics),
@@ -174,11 +186,11 @@ impl Start<'_> {
                 stop: running.stop.clone(),
             };
             let index = running.sources.len();
+            services.readiness.set(&source.name, SourceState::Open);
             let thread = thread.start(stream, index, requests.clone()).map_err(|source| {
                 AppError::Start { what: "the thread of an event source", source }
             })?;
             running.sources.push(Some(thread));
-            services.readiness.set(&source.name, SourceState::Open);
         }
         // Unlike the pipe of `-r <(command)` or `-c <(command)`, which is empty by now.
         let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
@@ -188,7 +200,8 @@ impl Start<'_> {
             config: self.config,
             loader: self.loader,
             plugins,
-            programs,
+            log: self.log,
+            sources,
             format,
             services: Arc::clone(services),
             rules_files: self.rules.paths,
@@ -221,7 +234,13 @@ impl Running {
                 Some(Request::Stop) => return Ok(()),
                 Some(Request::Reload) => self.reloader.iter().for_each(Reloader::request),
                 Some(Request::Reopen) => self.services.outputs.reopen(),
-                Some(Request::SourceEnded(index)) => failures.extend(self.join(index).err()),
+                Some(Request::SourceEnded(index)) => {
+                    let Err(failure) = self.join(index) else { continue };
+                    if matches!(failure, SourceError::Plugin { on_failure: OnFailure::Exit, .. }) {
+                        return Err(failure.into());
+                    }
+                    failures.push(failure);
+                }
                 None => break,
             }
         }
@@ -256,7 +275,13 @@ impl Running {
                 SourceState::Ended
             }
             Err(error) => {
-                tracing::error!("An error occurred in an event source: {}", with_causes(error));
+                let ends_agent =
+                    matches!(error, SourceError::Plugin { on_failure: OnFailure::Exit, .. });
+                tracing::error!(
+                    "An error occurred in an event source{}: {}",
+                    if ends_agent { ", forcing termination..." } else { "" },
+                    with_causes(error)
+                );
                 SourceState::Failed
             }
         };

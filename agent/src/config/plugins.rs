@@ -27,7 +27,35 @@ pub(crate) struct PluginConfig {
     pub(crate) init_config: String,
     /// What the plugin's `open` gets.
     pub(crate) open_params: String,
+    pub(crate) on_failure: OnFailure,
     pub(super) open_params_position: Option<Position>,
+}
+
+impl PluginConfig {
+    /// Whether a plugin is initialised and opened alike.
+    pub(crate) fn opens_alike(&self, other: &PluginConfig) -> bool {
+        self.init_config == other.init_config && self.open_params == other.open_params
+    }
+
+    /// Whether all settings are the same that a reload can put into force.
+    pub(crate) fn is_same(&self, other: &PluginConfig) -> bool {
+        self.opens_alike(other) && self.on_failure == other.on_failure
+    }
+}
+
+/// What becomes of an event source that fails while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// It is opened again as long as there is another source that runs. The failure of the last one ends the agent: most
+    /// likely it reads something once, and nobody waits for it to be read again and again.
+    #[default]
+    ReopenBesideOthers,
+    /// It is opened again, however often it fails.
+    Reopen,
+    /// It stays closed.
+    Stop,
+    /// The agent ends, as stock does.
+    Exit,
 }
 
 /// The plugins to load, in order, and where to find them.
@@ -60,16 +88,13 @@ impl PluginsConfig {
         PluginsConfig { list, directory }
     }
 
-    /// Whether the same plugins are to be loaded with the same settings, wherever these are written.
-    pub(crate) fn is_same(&self, other: &PluginsConfig) -> bool {
-        let settings = |config: &PluginsConfig| -> Vec<PluginConfig> {
-            let without_place = |plugin: &PluginConfig| PluginConfig {
-                open_params_position: None,
-                ..plugin.clone()
-            };
-            config.list.iter().map(without_place).collect()
+    /// Whether the same libraries are to be loaded, with whatever settings.
+    pub(crate) fn are_same_libraries(&self, other: &PluginsConfig) -> bool {
+        let library = |plugin: &PluginConfig| {
+            (plugin.name.clone(), plugin.library_path.clone(), plugin.sha256)
         };
-        self.directory == other.directory && settings(self) == settings(other)
+        self.directory == other.directory
+            && self.list.iter().map(library).eq(other.list.iter().map(library))
     }
 
     /// The library file of a plugin. `executable` is the running program's own path.
@@ -130,12 +155,19 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
         }
     };
     let open_params = section.text("open_params", "").trim().to_string();
+    let on_failure = section.parsed("on_failure", OnFailure::default(), |text| match text {
+        "reopen" => Ok(OnFailure::Reopen),
+        "stop" => Ok(OnFailure::Stop),
+        "exit" => Ok(OnFailure::Exit),
+        _ => Err(format!("expected reopen, stop or exit, found `{text}`")),
+    });
     Some(PluginConfig {
         name: name?,
         library_path: library_path?,
         sha256,
         init_config,
         open_params,
+        on_failure,
         open_params_position: section.position("open_params").cloned(),
     })
 }
