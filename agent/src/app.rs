@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::commands;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::logging;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
@@ -26,8 +26,17 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if cli.help {
         return commands::print(&Cli::help_text());
     }
+    if cli.config_schema {
+        return commands::schema(&config::schema());
+    }
+    if cli.rule_schema {
+        return commands::schema(&rules_engine::json_schema());
+    }
     if cli.ignored_syscalls {
         return commands::print("Ignored syscall(s):\n\n");
+    }
+    if cli.list_events {
+        return commands::list_events(cli);
     }
     if let Some(command) = &cli.command {
         return run_command(command, cli);
@@ -70,6 +79,9 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     let rules = loader.load(&[])?;
     if cli.list_rules || cli.show_rule.is_some() {
         return commands::describe(cli, &config, &rules.ruleset);
+    }
+    if cli.support {
+        return commands::support(cli, &plugins, &rules);
     }
     if !config.outputs.is_any_enabled() {
         return Err(StartError::NoOutput.into());

@@ -118,7 +118,7 @@ pub(crate) struct Cli {
     #[arg(short = 'N', help_heading = "Check and show")]
     pub(crate) names_only: bool,
 
-    /// With --list: text, markdown or json.
+    /// With --list and --list-events: text, markdown or json.
     #[arg(long, value_name = "FORMAT", value_parser = list_format, help_heading = "Check and show")]
     format: Option<ListFormat>,
 
@@ -137,6 +137,22 @@ pub(crate) struct Cli {
     /// Shows the system calls that are ignored: there are none.
     #[arg(short = 'i', help_heading = "Check and show")]
     pub(crate) ignored_syscalls: bool,
+
+    /// Shows the JSON schema of the configuration.
+    #[arg(long, help_heading = "Check and show")]
+    pub(crate) config_schema: bool,
+
+    /// Shows the JSON schema of rules files.
+    #[arg(long, help_heading = "Check and show")]
+    pub(crate) rule_schema: bool,
+
+    /// Shows the events that conditions may name: those of plugins.
+    #[arg(long, help_heading = "Check and show")]
+    pub(crate) list_events: bool,
+
+    /// Shows versions, configuration and rules in one JSON line, for reports of problems. Secrets are left out.
+    #[arg(long, help_heading = "Check and show")]
+    pub(crate) support: bool,
 
     /// Shows the page size of the system.
     #[arg(long, help_heading = "Check and show")]
@@ -206,7 +222,8 @@ impl Cli {
 
     /// Whether rules are not checked or shown, but run.
     pub(crate) fn is_run(&self) -> bool {
-        let shows = self.list_rules || self.show_rule.is_some() || self.list.is_some();
+        let shows =
+            self.support || self.list_rules || self.show_rule.is_some() || self.list.is_some();
         self.validate.is_empty() && !shows
     }
 
@@ -261,6 +278,7 @@ fn replacement(flag: &str) -> Option<&'static str> {
         "-k" | "--k8s-api" | "-K" | "--k8s-api-cert" | "--k8s-node" | "-m" | "--mesos-api" => {
             "fetching metadata of containers is not supported; events of k8s_audit carry their own"
         }
+        "--list-syscall-events" => "use --list-events",
         "-b" | "--print-base64" => "use -o buffer_format_base64=true",
         "-A"
         | "-E"
@@ -271,7 +289,6 @@ fn replacement(flag: &str) -> Option<&'static str> {
         | "--nodriver"
         | "--cri"
         | "--disable-cri-async"
-        | "--list-syscall-events"
         | "--gvisor-config"
         | "--gvisor-generate-config"
         | "--gvisor-root" => NO_DRIVER,
@@ -387,6 +404,10 @@ mod tests {
             "--version",
             "--page-size",
             "--format",
+            "--config-schema",
+            "--rule-schema",
+            "--list-events",
+            "--support",
         ] {
             assert!(help.contains(flag), "{flag} in {help}");
         }

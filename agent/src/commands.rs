@@ -1,7 +1,9 @@
 //! What the command line can ask for instead of a run; all of it ends on standard output.
 
+mod events;
 mod fields;
 mod plugins;
+mod support;
 pub(crate) mod version;
 
 use std::fs;
@@ -17,12 +19,28 @@ use crate::cli::{Cli, ListFormat};
 use crate::commands::fields::Listing;
 use crate::config::Config;
 use crate::plugins::Plugins;
-use crate::rules::{self, RulesError, RulesLoader};
+use crate::rules::{self, LoadedRules, RulesError, RulesLoader};
 use crate::rules_files;
 
 /// `--version`.
 pub(crate) fn version(config: &Config) -> Result<(), AppError> {
     if config.alerts.json { print_json(&version::json(None)) } else { print(&version::text()) }
+}
+
+/// `--config-schema` and `--rule-schema`. As in stock, the last line has no end.
+pub(crate) fn schema(schema: &Value) -> Result<(), AppError> {
+    print(&format!("{schema:#}"))
+}
+
+/// `--list-events`.
+pub(crate) fn list_events(cli: &Cli) -> Result<(), AppError> {
+    print(&events::listing(cli.list_format()))
+}
+
+/// `--support`.
+pub(crate) fn support(cli: &Cli, plugins: &Plugins, rules: &LoadedRules) -> Result<(), AppError> {
+    let command_line = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    print_json(&support::report(cli, command_line, plugins, rules))
 }
 
 /// `--page-size`.

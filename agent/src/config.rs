@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 mod alerts;
 mod command_option;
+mod dump;
 mod expand;
 mod finding;
 mod include;
@@ -25,6 +26,7 @@ mod number;
 mod outputs;
 mod plugins;
 mod rules;
+mod schema;
 mod section;
 mod source;
 #[cfg(test)]
@@ -34,12 +36,14 @@ mod unsupported;
 mod webserver;
 
 pub(crate) use alerts::AlertsConfig;
+pub(crate) use dump::{dump, without_secret};
 pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
 pub(crate) use logging::LogConfig;
 pub(crate) use metrics::MetricsConfig;
 pub(crate) use outputs::{CertificateAuthority, HttpOutputConfig, OutputsConfig};
 pub(crate) use plugins::{LibraryNotFound, OnFailure, PluginConfig, PluginsConfig};
 pub(crate) use rules::RulesConfig;
+pub(crate) use schema::schema;
 pub(crate) use webserver::WebserverConfig;
 
 use self::finding::Findings;
@@ -156,7 +160,7 @@ impl Config {
         webserver::check_ports(root, &webserver, &plugins);
         unsupported::read(root);
         // It was acted upon when files were merged.
-        root.entry("config_files");
+        root.entry("config_files", include::shape());
         Config {
             plugins,
             rules: RulesConfig::read(root),

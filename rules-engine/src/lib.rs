@@ -89,3 +89,4 @@ pub use load::{
 };
 pub use priority::{Priority, UnknownPriority};
 pub use program::{Evaluator, EventInfo, Extract, FieldId, FieldUse, Program, Values};
+pub use schema::json_schema;

@@ -8,6 +8,7 @@ mod shape;
 use std::fmt;
 
 use crate::document::{Documents, Node};
+pub use shape::json_schema;
 use shape::{RULES, Shape};
 
 /// The outcome of the check: one entry per violation, and `ok` for each valid document.

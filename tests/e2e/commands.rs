@@ -206,6 +206,50 @@ fn a_configuration_is_checked_with_all_that_it_names() {
     }
 }
 
+#[test]
+fn schemas_and_events_are_shown_without_a_configuration() {
+    let setup = Setup::new();
+    // The last line has no end, as in stock.
+    let config: Value = serde_json::from_str(&run(&setup, &["--config-schema"])).unwrap();
+    assert!(config["properties"]["http_output"]["properties"]["url"].is_object(), "{config}");
+    let rules: Value = serde_json::from_str(&run(&setup, &["--rule-schema"])).unwrap();
+    assert!(rules["items"]["properties"]["condition"].is_object(), "{rules}");
+
+    let text = run(&setup, &["--list-events"]);
+    let start = "The events below are valid for Falco *Schema Version*: ";
+    assert!(text.starts_with(start), "{text}");
+    let events =
+        "## Plugin events\n\n> pluginevent(UINT32 **plugin_id**, BYTEBUF **event_data**)\n";
+    assert!(text.contains(events), "{text}");
+    let json = run(&setup, &["--list-events", "--format", "json"]);
+    let events: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(events["Metaevents"][0]["params"][1]["name"], "name");
+    assert_eq!(events["Syscall events"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn support_shows_everything_but_secrets() {
+    let setup = Setup::new();
+    let secrets = [
+        ["-o", "http_output.url=https://me:hunter2@example.com/x"],
+        ["-o", r#"plugins[1].init_config={"apiToken": "hunter2", "size": 3}"#],
+        ["-o", "static_fields.password=hunter2"],
+    ];
+    let line = run(&setup, &[secrets.as_flattened(), &["--support"]].concat());
+    assert!(!line.contains("hunter2"), "{line}");
+    let report: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(report["version"], report["engine_info"]["falco_version"]);
+    assert!(report["engine_info"]["plugin_versions"]["k8saudit"].is_string(), "{report}");
+    assert_eq!(report["rules_files"][0]["name"], "rules.yaml");
+    assert_eq!(report["rules_files"][0]["variants"][0]["content"], CONFIGMAP_RULE);
+    assert_eq!(report["system_info"]["sysname"], "Linux");
+    assert!(report["cmdline"].as_str().unwrap().contains(" -c config.yaml "), "{report}");
+    let config: Value = serde_json::from_str(report["config"].as_str().unwrap()).unwrap();
+    assert_eq!(config["http_output"]["url"], "https://***@example.com/x");
+    assert_eq!(config["plugins"][1]["init_config"]["apiToken"], "***");
+    assert_eq!(config["plugins"][1]["init_config"]["size"], 3);
+}
+
 /// C02, C40
 #[test]
 fn help_needs_no_configuration_but_one_that_is_named_must_be_there() {

@@ -9,7 +9,7 @@ pub(crate) const FALCO_VERSION: &str = "0.44.0";
 const LIBS_VERSION: &str = "0.25.2";
 /// There is no driver; scripts that compare these still find them.
 const DRIVER_API_VERSION: &str = "10.1.0";
-const DRIVER_SCHEMA_VERSION: &str = "4.5.1";
+pub(crate) const DRIVER_SCHEMA_VERSION: &str = "4.5.1";
 const DEFAULT_DRIVER: &str = "10.2.0+driver";
 
 /// The version of this agent.

@@ -2,6 +2,7 @@
 
 use rules_engine::{AppendOutput, ExtraField};
 
+use super::schema::Shape;
 use super::section::Section;
 use super::tree::Value;
 
@@ -62,7 +63,9 @@ fn read_append_output(section: &mut Section<'_, '_>) -> AppendOutput {
 
 fn read_extra_fields(section: &mut Section<'_, '_>) -> Vec<ExtraField> {
     let key = "extra_fields";
-    let Some(entry) = section.entry(key) else { return Vec::new() };
+    let name_and_format = Shape::Map(Box::new(Shape::Scalar));
+    let shape = Shape::OneOrMore(Box::new(Shape::Either(vec![Shape::Scalar, name_and_format])));
+    let Some(entry) = section.entry(key, shape) else { return Vec::new() };
     let items = match &entry.value.value {
         Value::List(items) => items.as_slice(),
         _ => std::slice::from_ref(&entry.value),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::expand::{Environment, expand_tree};
 use super::finding::Findings;
+use super::schema::{KnownKey, Shape};
 use super::source::{Position, Source};
 use super::tree::{self, Entry, Node, Value};
 
@@ -18,6 +19,16 @@ pub(super) enum Strategy {
     Override,
     /// The old value stays.
     AddOnly,
+}
+
+/// What `config_files` may be.
+pub(super) fn shape() -> Shape {
+    let key = |name, shape, is_required| KnownKey { name, shape, is_required };
+    let item = Shape::Section(vec![
+        key("path", Shape::Scalar, true),
+        key("strategy", Shape::word(&["append", "override", "add-only"]), false),
+    ]);
+    Shape::OneOrMore(Box::new(Shape::Either(vec![Shape::Scalar, item])))
 }
 
 /// Reads a file and expands its variables; the root of the tree is a map.

@@ -20,7 +20,8 @@ pub(super) fn init_config_text(node: &Node) -> Result<String, String> {
     }
 }
 
-fn json(node: &Node) -> Json {
+/// A tree as the JSON that it looks like.
+pub(super) fn json(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Scalar(scalar) => scalar_json(scalar),
@@ -34,7 +35,8 @@ fn json(node: &Node) -> Json {
     }
 }
 
-fn scalar_json(scalar: &Scalar) -> Json {
+/// A scalar as what it looks like, unless it is quoted.
+pub(super) fn scalar_json(scalar: &Scalar) -> Json {
     let text = &scalar.text;
     if scalar.quoted {
         return text.as_str().into();

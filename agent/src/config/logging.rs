@@ -5,6 +5,29 @@ use rules_engine::Priority;
 
 use super::section::Section;
 
+/// Unlike a rule's priority, a level is written in lower case and `info` for short.
+const LEVELS: [(&str, Priority); 8] = [
+    ("emergency", Priority::Emergency),
+    ("alert", Priority::Alert),
+    ("critical", Priority::Critical),
+    ("error", Priority::Error),
+    ("warning", Priority::Warning),
+    ("notice", Priority::Notice),
+    ("info", Priority::Informational),
+    ("debug", Priority::Debug),
+];
+
+const SEVERITIES: [(&str, LogSeverity); 8] = [
+    ("fatal", LogSeverity::Fatal),
+    ("critical", LogSeverity::Critical),
+    ("error", LogSeverity::Error),
+    ("warning", LogSeverity::Warning),
+    ("notice", LogSeverity::Notice),
+    ("info", LogSeverity::Info),
+    ("debug", LogSeverity::Debug),
+    ("trace", LogSeverity::Trace),
+];
+
 /// The settings of the agent's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogConfig {
@@ -21,41 +44,15 @@ impl LogConfig {
         LogConfig {
             // Service managers and container runtimes pass standard error on to wherever logs belong.
             enabled: root.flag("log_stderr", false) | root.flag("log_syslog", true),
-            level: root.parsed("log_level", Priority::Informational, |text| {
-                log_level(text).ok_or_else(|| format!("Unknown log level {text}"))
+            level: root.word("log_level", Priority::Informational, &LEVELS, |text| {
+                format!("Unknown log level {text}")
             }),
             plugin_severity: root.section("libs_logger", |section| {
                 let enabled = section.flag("enabled", true);
-                let severity = section.parsed("severity", LogSeverity::Info, |text| {
-                    plugin_severity(text)
-                        .ok_or_else(|| format!("Unknown sinsp log severity {text}"))
-                });
+                let unknown = |text: &str| format!("Unknown sinsp log severity {text}");
+                let severity = section.word("severity", LogSeverity::Info, &SEVERITIES, unknown);
                 enabled.then_some(severity)
             }),
         }
     }
-}
-
-/// Unlike a rule's priority, a level is written in lower case and `info` for short.
-fn log_level(text: &str) -> Option<Priority> {
-    match text {
-        "info" => Some(Priority::Informational),
-        "informational" => None,
-        _ if text.contains(|c: char| c.is_ascii_uppercase()) => None,
-        _ => text.parse().ok(),
-    }
-}
-
-fn plugin_severity(text: &str) -> Option<LogSeverity> {
-    Some(match text {
-        "fatal" => LogSeverity::Fatal,
-        "critical" => LogSeverity::Critical,
-        "error" => LogSeverity::Error,
-        "warning" => LogSeverity::Warning,
-        "notice" => LogSeverity::Notice,
-        "info" => LogSeverity::Info,
-        "debug" => LogSeverity::Debug,
-        "trace" => LogSeverity::Trace,
-        _ => return None,
-    })
 }

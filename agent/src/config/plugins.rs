@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::init_config::init_config_text;
+use super::schema::Shape;
 use super::section::Section;
 use super::source::Position;
 use crate::sha256::{NotAHash, Sha256};
@@ -128,8 +129,9 @@ impl PluginsConfig {
 }
 
 fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Option<PluginConfig> {
-    let name = required_text(section, "name");
-    let library_path = required_text(section, "library_path").map(PathBuf::from);
+    let missing = "every plugin needs this setting";
+    let name = section.required_text("name", missing).map(str::to_string);
+    let library_path = section.required_text("library_path", missing).map(PathBuf::from);
     if let Some(path) = library_path.as_deref().filter(|path| leaves_its_folder(path)) {
         let folder = directory.as_deref().unwrap_or(Path::new(FALCO_PLUGINS_DIR));
         let message = format!(
@@ -145,15 +147,16 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
         section.problem("sha256", &error.to_string());
         None
     });
-    let init_config = match section.entry("init_config").map(|entry| init_config_text(&entry.value))
-    {
-        None => String::new(),
-        Some(Ok(text)) => text,
-        Some(Err(message)) => {
-            section.problem("init_config", &message);
-            String::new()
-        }
-    };
+    let shape = Shape::Either(vec![Shape::Scalar, Shape::Map(Box::new(Shape::Any))]);
+    let init_config =
+        match section.entry("init_config", shape).map(|entry| init_config_text(&entry.value)) {
+            None => String::new(),
+            Some(Ok(text)) => text,
+            Some(Err(message)) => {
+                section.problem("init_config", &message);
+                String::new()
+            }
+        };
     let open_params = section.text("open_params", "").trim().to_string();
     let on_failure = section.parsed("on_failure", OnFailure::default(), |text| match text {
         "reopen" => Ok(OnFailure::Reopen),
@@ -170,14 +173,6 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
         on_failure,
         open_params_position: section.position("open_params").cloned(),
     })
-}
-
-fn required_text(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
-    let text = section.optional_text(key).filter(|text| !text.is_empty());
-    if text.is_none() {
-        section.problem(key, "every plugin needs this setting");
-    }
-    text.map(str::to_string)
 }
 
 /// Whether a relative path climbs out of the folder that it starts in.

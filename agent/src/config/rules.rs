@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rules_engine::{Priority, RuleMatching, Selection};
 
+use super::schema::Shape;
 use super::section::Section;
 
 /// The rules part of the configuration.
@@ -20,10 +21,22 @@ pub(crate) struct RulesConfig {
 
 impl RulesConfig {
     pub(super) fn read(root: &mut Section<'_, '_>) -> RulesConfig {
+        let priorities = Shape::word_in_any_case(&[
+            "emergency",
+            "alert",
+            "critical",
+            "error",
+            "warning",
+            "notice",
+            "info",
+            "informational",
+            "debug",
+        ]);
+        let strategies = Shape::word_in_any_case(&["first", "all"]);
         RulesConfig {
             files: read_files(root),
             selections: root.sections("rules", read_selection).into_iter().flatten().collect(),
-            priority: root.parsed("priority", Priority::Debug, |text| {
+            priority: root.parsed_as("priority", priorities, Priority::Debug, |text| {
                 text.parse().map_err(|_| {
                     format!(
                         "Unknown priority \"{text}\"--must be one of emergency, alert, critical, \
@@ -31,7 +44,7 @@ impl RulesConfig {
                     )
                 })
             }),
-            matching: root.parsed("rule_matching", RuleMatching::First, |text| {
+            matching: root.parsed_as("rule_matching", strategies, RuleMatching::First, |text| {
                 match text.to_ascii_lowercase().as_str() {
                     "first" => Ok(RuleMatching::First),
                     "all" => Ok(RuleMatching::All),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::finding::{Findings, Problem};
 use super::number;
+use super::schema::{KnownKey, Shape};
 use super::source::Position;
 use super::tree::{Entry, Node, Value};
 
@@ -15,7 +16,7 @@ pub(super) struct Section<'t, 'f> {
     /// Where the section is, for messages: empty, `webserver`, `plugins[0]`.
     path: String,
     entries: &'t [Entry],
-    known: Vec<&'static str>,
+    known: Vec<KnownKey>,
     findings: &'f mut Findings,
 }
 
@@ -25,7 +26,7 @@ pub(super) fn read_root<T>(
     findings: &mut Findings,
     read: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> T {
-    read_node(root, String::new(), findings, read)
+    read_node(root, String::new(), findings, read).0
 }
 
 fn read_node<'t, T>(
@@ -33,7 +34,7 @@ fn read_node<'t, T>(
     path: String,
     findings: &mut Findings,
     read: impl FnOnce(&mut Section<'t, '_>) -> T,
-) -> T {
+) -> (T, Vec<KnownKey>) {
     let entries: &[Entry] = match &node.value {
         Value::Map(entries) => entries,
         Value::Null => &[],
@@ -47,7 +48,7 @@ fn read_node<'t, T>(
     let mut section = Section { path, entries, known: Vec::new(), findings };
     let value = read(&mut section);
     section.report_unknown_keys();
-    value
+    (value, section.known)
 }
 
 impl<'t> Section<'t, '_> {
@@ -55,9 +56,20 @@ impl<'t> Section<'t, '_> {
         self.findings
     }
 
-    /// The entry of `key`, if it has a value.
-    pub(super) fn entry(&mut self, key: &'static str) -> Option<&'t Entry> {
-        self.known.push(key);
+    /// The keys that `read` asks a section for, if it is empty.
+    pub(super) fn keys_of<T>(
+        read: &mut impl FnMut(&mut Section<'t, '_>) -> T,
+        findings: &mut Findings,
+    ) -> Vec<KnownKey> {
+        let mut section =
+            Section { path: String::new(), entries: &[], known: Vec::new(), findings };
+        read(&mut section);
+        section.known
+    }
+
+    /// The entry of `key`, if it has a value. The caller checks that it has the shape which it tells.
+    pub(super) fn entry(&mut self, key: &'static str, shape: Shape) -> Option<&'t Entry> {
+        self.known.push(KnownKey { name: key, shape, is_required: false });
         self.entries.iter().find(|entry| entry.key == key && !entry.value.is_null())
     }
 
@@ -86,7 +98,21 @@ impl<'t> Section<'t, '_> {
 
     /// The text of `key`, whatever it looks like.
     pub(super) fn optional_text(&mut self, key: &'static str) -> Option<&'t str> {
-        let node = &self.entry(key)?.value;
+        self.scalar(key, Shape::Scalar)
+    }
+
+    /// The text of `key`, which is empty if it is missing. That is a problem, with this message.
+    pub(super) fn required_text(&mut self, key: &'static str, message: &str) -> Option<&'t str> {
+        let text = self.optional_text(key).filter(|text| !text.is_empty());
+        self.known.iter_mut().filter(|known| known.name == key).for_each(|k| k.is_required = true);
+        if text.is_none() {
+            self.problem(key, message);
+        }
+        text
+    }
+
+    fn scalar(&mut self, key: &'static str, shape: Shape) -> Option<&'t str> {
+        let node = &self.entry(key, shape)?.value;
         let Value::Scalar(scalar) = &node.value else {
             self.problem(key, &format!("expected a single value, found {}", node.description()));
             return None;
@@ -111,7 +137,18 @@ impl<'t> Section<'t, '_> {
         default: T,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
-        let Some(text) = self.optional_text(key).filter(|text| !text.is_empty()) else {
+        self.parsed_as(key, Shape::Scalar, default, parse)
+    }
+
+    /// Like [`Section::parsed`], where the schema can tell what the parser takes.
+    pub(super) fn parsed_as<T>(
+        &mut self,
+        key: &'static str,
+        shape: Shape,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        let Some(text) = self.scalar(key, shape).filter(|text| !text.is_empty()) else {
             return default;
         };
         parse(text).unwrap_or_else(|message| {
@@ -120,14 +157,29 @@ impl<'t> Section<'t, '_> {
         })
     }
 
+    /// What `key` names of `words`; `unknown` says that it is none of them.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        words: &[(&str, T)],
+        unknown: impl FnOnce(&str) -> String,
+    ) -> T {
+        let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+        self.parsed_as(key, Shape::word(&names), default, |text| {
+            let found = words.iter().find(|(name, _)| *name == text);
+            found.map(|(_, value)| *value).ok_or_else(|| unknown(text))
+        })
+    }
+
     pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        self.parsed(key, default, |text| {
+        self.parsed_as(key, Shape::Flag, default, |text| {
             number::boolean(text).ok_or_else(|| format!("expected true or false, found `{text}`"))
         })
     }
 
     pub(super) fn number<T: TryFrom<i128>>(&mut self, key: &'static str, default: T) -> T {
-        self.parsed(key, default, |text| {
+        self.parsed_as(key, Shape::integer::<T>(), default, |text| {
             let number = number::integer(text)
                 .ok_or_else(|| format!("expected a whole number, found `{text}`"))?;
             T::try_from(number).map_err(|_| format!("{number} is out of range"))
@@ -136,7 +188,8 @@ impl<'t> Section<'t, '_> {
 
     /// A list of texts; a single one may stand without brackets.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
-        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let shape = Shape::OneOrMore(Box::new(Shape::Scalar));
+        let Some(entry) = self.entry(key, shape) else { return Vec::new() };
         let mut texts = Vec::new();
         for item in list_items(&entry.value) {
             match &item.value {
@@ -161,12 +214,22 @@ impl<'t> Section<'t, '_> {
         read: impl FnOnce(&mut Section<'t, '_>) -> T,
     ) -> T {
         let path = self.path_of(key);
-        match self.entry(key) {
+        let (value, known) = match self.entry(key, Shape::Any) {
             Some(entry) => read_node(&entry.value, path, self.findings, read),
             None => {
                 let findings = &mut *self.findings;
-                read(&mut Section { path, entries: &[], known: Vec::new(), findings })
+                let mut section = Section { path, entries: &[], known: Vec::new(), findings };
+                (read(&mut section), section.known)
             }
+        };
+        self.has_shape(Shape::Section(known));
+        value
+    }
+
+    /// Tells the shape of the key that was asked for last, where it is known only after reading it.
+    fn has_shape(&mut self, shape: Shape) {
+        if let Some(last) = self.known.last_mut() {
+            last.shape = shape;
         }
     }
 
@@ -176,20 +239,19 @@ impl<'t> Section<'t, '_> {
         key: &'static str,
         mut read: impl FnMut(&mut Section<'t, '_>) -> T,
     ) -> Vec<T> {
-        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let keys = Section::keys_of(&mut read, &mut Findings::default());
+        let shape = Shape::OneOrMore(Box::new(Shape::Section(keys)));
+        let Some(entry) = self.entry(key, shape) else { return Vec::new() };
         let path = self.path_of(key);
-        list_items(&entry.value)
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                read_node(item, format!("{path}[{index}]"), self.findings, &mut read)
-            })
-            .collect()
+        let items = list_items(&entry.value).iter().enumerate();
+        let read =
+            |(index, item)| read_node(item, format!("{path}[{index}]"), self.findings, &mut read).0;
+        items.map(read).collect()
     }
 
     /// All texts of a map with keys of the user's choice.
     pub(super) fn map_of_texts(&mut self, key: &'static str) -> Vec<(String, String)> {
-        self.section(key, |section| {
+        let texts = self.section(key, |section| {
             let entries = std::mem::take(&mut section.entries);
             let mut texts = Vec::new();
             for entry in entries {
@@ -207,7 +269,9 @@ impl<'t> Section<'t, '_> {
                 }
             }
             texts
-        })
+        });
+        self.has_shape(Shape::Map(Box::new(Shape::Scalar)));
+        texts
     }
 
     /// Reports a problem that more than one place shows; the place to mend comes first.
@@ -217,7 +281,7 @@ impl<'t> Section<'t, '_> {
 
     /// Warns of a key that Falco once had.
     pub(super) fn removed_key(&mut self, key: &'static str, reason: &str) {
-        self.known.push(key);
+        self.known.push(KnownKey { name: key, shape: Shape::Removed, is_required: false });
         let Some(entry) = self.entries.iter().find(|entry| entry.key == key) else { return };
         let path = self.path_of(key);
         let position = &entry.key_position;
@@ -227,7 +291,7 @@ impl<'t> Section<'t, '_> {
 
     fn report_unknown_keys(&mut self) {
         let entries = self.entries;
-        let known = std::mem::take(&mut self.known);
+        let known: Vec<_> = self.known.iter().map(|key| key.name).collect();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let path = self.path_of(&entry.key);
             let position = &entry.key_position;

@@ -4,6 +4,7 @@
 
 mod files;
 mod plugins;
+mod schema;
 
 use std::fs;
 
@@ -41,8 +42,13 @@ impl Files {
             "NAME" => Some("falco".to_string()),
             _ => None,
         };
-        Config::read_from(Some(&self.main), &options, &environment)
-            .map_err(|error| error.to_string().replace(&directory, "DIR"))
+        let main = Some(self.main.as_path());
+        let loaded = Config::read_from(main, &options, &environment);
+        if let Ok(config) = &loaded {
+            let (root, _) = read_tree(main, &options, &environment, &mut Findings::default());
+            schema::agrees(&root, config);
+        }
+        loaded.map_err(|error| error.to_string().replace(&directory, "DIR"))
     }
 
     /// The notices, one a line.

@@ -31,9 +31,8 @@ pub(super) fn read(root: &mut Section<'_, '_>) {
     ignore(root, "capture", |section| {
         section.flag("enabled", false);
         section.text("path_prefix", "");
-        section.parsed("mode", (), |text| match text {
-            "rules" | "all_rules" => Ok(()),
-            _ => Err(format!("capture.mode '{text}' is not a valid mode.")),
+        section.word("mode", (), &[("rules", ()), ("all_rules", ())], |text| {
+            format!("capture.mode '{text}' is not a valid mode.")
         });
         section.number("default_duration", 5000u64);
         section.number("max_file_size_mb", 0u64);

@@ -1,5 +1,7 @@
 //! What a rules file looks like, according to the schema of engine 0.63 (`falco --rule-schema`).
 
+use serde_json::{Map, Value, json};
+
 /// What a node must be. Types are weak: any scalar is a text.
 pub(super) enum Shape {
     Any,
@@ -108,3 +110,41 @@ static ALTERNATIVE: Shape = Shape::Object {
     required: &["name", "version"],
     min_properties: 0,
 };
+
+/// What a rules file looks like, as a JSON schema: the one that [`load`](crate::load) checks files against.
+///
+/// Texts may look like numbers or truth values, as everywhere in YAML.
+pub fn json_schema() -> Value {
+    let mut schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Rules file of Falco and Shikra",
+    });
+    let root = RULES.to_json();
+    let members = schema.as_object_mut().expect("an object was written");
+    members.extend(root.as_object().cloned().expect("a list has a schema of several keys"));
+    schema
+}
+
+impl Shape {
+    fn to_json(&self) -> Value {
+        match self {
+            Shape::Any => json!(true),
+            Shape::Text | Shape::Scalar => json!({ "type": ["string", "number", "boolean"] }),
+            Shape::Bool => json!({ "type": "boolean" }),
+            Shape::Integer => json!({ "type": "integer" }),
+            Shape::OneOf(words) => json!({ "enum": words }),
+            Shape::Array(item) => json!({ "type": "array", "items": item.to_json() }),
+            Shape::Object { properties, required, min_properties } => {
+                let properties =
+                    properties.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_json()));
+                json!({
+                    "type": "object",
+                    "properties": properties.collect::<Map<_, _>>(),
+                    "required": required,
+                    "minProperties": min_properties,
+                    "additionalProperties": false,
+                })
+            }
+        }
+    }
+}
