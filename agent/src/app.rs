@@ -62,7 +62,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if cli.dry_run && cli.is_run() {
         return check::check(cli, &config, &plugins, &log).map_err(AppError::Problems);
     }
-    let states = plugins.init(&log)?;
+    let states = plugins.init(config.evaluation_threads.get(), &log)?;
     if let Some(source) = cli.list() {
         return commands::list_fields(
             cli,

@@ -10,8 +10,10 @@
 //! that shows the place, instead of a silent default.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 mod alerts;
 mod command_option;
@@ -65,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) webserver: WebserverConfig,
     pub(crate) log: LogConfig,
     pub(crate) metrics: MetricsConfig,
+    /// How many threads evaluate the events of each source.
+    pub(crate) evaluation_threads: NonZero<usize>,
     /// Whether times in alerts and log lines are ISO 8601 in UTC, instead of local.
     pub(crate) time_format_iso_8601: bool,
     /// Whether changed configuration and rules files are noticed.
@@ -120,6 +124,7 @@ impl Config {
     pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         [
             ("plugins", !self.plugins.are_same_libraries(&new.plugins)),
+            ("evaluation_threads", self.evaluation_threads != new.evaluation_threads),
             ("log_*", self.log != new.log),
             (
                 "metrics.plugins_metrics_enabled",
@@ -169,11 +174,21 @@ impl Config {
             log: LogConfig::read(root),
             metrics: MetricsConfig::read(root, webserver.enabled && webserver.serves_metrics),
             webserver,
+            evaluation_threads: evaluation_threads(root),
             time_format_iso_8601: root.flag("time_format_iso_8601", false),
             watch_config_files: root.flag("watch_config_files", true),
             files: Vec::new(),
             notices: Vec::new(),
         }
+    }
+}
+
+/// With 0 as many as there are cores.
+fn evaluation_threads(root: &mut Section<'_, '_>) -> NonZero<usize> {
+    let one = NonZero::<usize>::MIN;
+    match NonZero::new(root.number::<u8>("evaluation_threads", 1)) {
+        Some(threads) => threads.into(),
+        None => thread::available_parallelism().unwrap_or(one),
     }
 }
 

@@ -1,46 +1,98 @@
-//! Evaluates the events of one source, batch by batch.
+//! Evaluates the events of one source, batch by batch, on one thread or several.
+//!
+//! ```text
+//! batch --shares--> source's own thread --evaluate--\
+//!              \--> helper, with states of its own ---> detections --by event--> in order
+//! ```
 
 use std::ffi::CString;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use plugin_host::{Batch, Plugin};
+use plugin_host::{Batch, Event, Plugin};
+use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use rules_engine::{Detection, Evaluator, EventInfo};
 
 use crate::extraction::{Extraction, SourceProgram};
+use crate::plugins::PluginStates;
+
+/// So many events are taken at once. They take some 50 µs and more, beside which waking a thread costs little.
+const SHARE: usize = 32;
 
 /// What events of one source are evaluated with, and what is known of those before.
 #[derive(Debug)]
 pub(crate) struct BatchEvaluator {
-    event_source: String,
-    c_source: CString,
-    plugin_name: String,
-    /// The plugin that produces the events, by its index among the loaded ones.
-    input: usize,
-    /// The other plugins that extract from the events, by their indices.
-    extractors: Vec<(usize, Plugin)>,
-    evaluator: Evaluator,
+    source: SourceInfo,
+    /// On the source's own thread, with the state that produced the events.
+    own: Worker,
+    helpers: Option<Helpers>,
     /// Of the last event. Goes on when the source is opened again: plugins keep what they know of an event by its number.
     number: u64,
     first_timestamp_ns: Option<u64>,
 }
 
+/// The threads beside the source's own.
+#[derive(Debug)]
+struct Helpers {
+    pool: ThreadPool,
+    workers: Vec<Worker>,
+}
+
+/// What one thread evaluates with.
+#[derive(Debug)]
+struct Worker {
+    /// States of the plugins that extract; of a helper also one of the plugin that produces the events.
+    states: PluginStates,
+    evaluator: Evaluator,
+    /// By the index of the first event of a share.
+    detections: Vec<(usize, Vec<Detection>)>,
+}
+
+#[derive(Debug)]
+struct SourceInfo {
+    name: String,
+    c_name: CString,
+    plugin_name: String,
+    /// The plugin that produces the events, by its index among the loaded ones.
+    input: usize,
+}
+
+/// A batch as all threads see it.
+struct Shares<'x, 'batch> {
+    source: &'x SourceInfo,
+    program: &'x SourceProgram,
+    events: &'x [Event<'batch>],
+    /// The number of the event before the first one.
+    number: u64,
+    first_timestamp_ns: u64,
+    utc_offset_s: i32,
+    /// The event that nobody has taken yet.
+    next: AtomicUsize,
+}
+
 impl BatchEvaluator {
-    /// Makes one that has seen no event. `plugin_name` and `input` are those of the plugin that produces the events.
+    /// Makes one that has seen no event, with a thread for each of `helpers`. `plugin_name` and `input` are those of
+    /// the plugin that produces the events.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot start so many threads.
     pub(crate) fn new(
         event_source: &str,
         plugin_name: &str,
         input: usize,
-        extractors: Vec<(usize, Plugin)>,
-    ) -> Self {
-        BatchEvaluator {
-            event_source: event_source.to_owned(),
-            c_source: CString::new(event_source).expect("it came from a C string"),
+        extractors: PluginStates,
+        helpers: Vec<PluginStates>,
+    ) -> Result<Self, ThreadPoolBuildError> {
+        let source = SourceInfo {
+            name: event_source.to_owned(),
+            c_name: CString::new(event_source).expect("it came from a C string"),
             plugin_name: plugin_name.to_owned(),
             input,
-            extractors,
-            evaluator: Evaluator::new(),
-            number: 0,
-            first_timestamp_ns: None,
-        }
+        };
+        let own = Worker::new(extractors);
+        let helpers = Helpers::start(event_source, helpers)?;
+        Ok(BatchEvaluator { source, own, helpers, number: 0, first_timestamp_ns: None })
     }
 
     /// Appends the detections of all events of `batch`, in order.
@@ -51,42 +103,134 @@ impl BatchEvaluator {
         utc_offset_s: i32,
         detections: &mut Vec<Detection>,
     ) {
-        for event in batch.events() {
-            self.number += 1;
-            let timestamp_ns = event.timestamp_ns();
+        let events: Vec<_> = batch.events().collect();
+        let Some(first) = events.first() else { return };
+        let shares = Shares {
+            source: &self.source,
+            program,
+            events: &events,
+            number: self.number,
+            first_timestamp_ns: *self.first_timestamp_ns.get_or_insert(first.timestamp_ns()),
+            utc_offset_s,
+            next: AtomicUsize::new(0),
+        };
+        self.number += events.len() as u64;
+        match &mut self.helpers {
+            // Shared by all of them there would be less than one share each: then it is not worth waking any.
+            Some(helpers) if events.len() > SHARE => {
+                let workers = &mut helpers.workers[..];
+                helpers.pool.in_place_scope(|scope| {
+                    for worker in workers.iter_mut().take(events.len().div_ceil(SHARE) - 1) {
+                        scope.spawn(|_| worker.take_shares(&shares, None));
+                    }
+                    self.own.take_shares(&shares, Some(batch));
+                });
+                let all = workers.iter_mut().chain([&mut self.own]);
+                let mut found: Vec<_> =
+                    all.flat_map(|worker| worker.detections.drain(..)).collect();
+                found.sort_unstable_by_key(|(index, _)| *index);
+                detections.extend(found.into_iter().flat_map(|(_, detections)| detections));
+            }
+            _ => self.own.evaluate(&shares, 0..events.len(), &mut Some(batch), detections),
+        }
+    }
+
+    /// How many threads help.
+    pub(crate) fn helpers(&self) -> usize {
+        self.helpers.as_ref().map_or(0, |helpers| helpers.workers.len())
+    }
+
+    /// Puts new states of plugins in the place of theirs: on the source's own thread, and of each helper.
+    pub(crate) fn replace_states(&mut self, own: PluginStates, helpers: Vec<PluginStates>) {
+        self.own.replace_states(own);
+        let workers = self.helpers.iter_mut().flat_map(|helpers| &mut helpers.workers);
+        workers.zip(helpers).for_each(|(worker, new)| worker.replace_states(new));
+    }
+
+    /// The states of the other plugins on the source's own thread.
+    pub(crate) fn extractors(&mut self) -> impl Iterator<Item = &mut Plugin> {
+        self.own.states.iter_mut().map(|(_, plugin)| plugin)
+    }
+}
+
+impl Helpers {
+    fn start(
+        event_source: &str,
+        states: Vec<PluginStates>,
+    ) -> Result<Option<Self>, ThreadPoolBuildError> {
+        if states.is_empty() {
+            return Ok(None);
+        }
+        let name = format!("evaluate-{event_source}");
+        let pool = ThreadPoolBuilder::new().num_threads(states.len());
+        let pool = pool.thread_name(move |_| name.clone()).build()?;
+        Ok(Some(Helpers { pool, workers: states.into_iter().map(Worker::new).collect() }))
+    }
+}
+
+impl Worker {
+    fn new(states: PluginStates) -> Self {
+        Worker { states, evaluator: Evaluator::new(), detections: Vec::new() }
+    }
+
+    fn replace_states(&mut self, new: PluginStates) {
+        for (index, plugin) in new {
+            let old = self.states.iter_mut().find(|(old, _)| *old == index);
+            old.expect("every plugin in use has a state").1 = plugin;
+        }
+    }
+
+    /// Evaluates events of the batch until all are taken. Who has the batch extracts with the state that produced it.
+    fn take_shares<'batch>(
+        &mut self,
+        shares: &Shares<'_, 'batch>,
+        mut batch: Option<&mut Batch<'batch>>,
+    ) {
+        loop {
+            let start = shares.next.fetch_add(SHARE, Ordering::Relaxed);
+            if start >= shares.events.len() {
+                return;
+            }
+            let end = shares.events.len().min(start + SHARE);
+            let mut detections = Vec::new();
+            self.evaluate(shares, start..end, &mut batch, &mut detections);
+            if !detections.is_empty() {
+                self.detections.push((start, detections));
+            }
+        }
+    }
+
+    fn evaluate<'batch>(
+        &mut self,
+        shares: &Shares<'_, 'batch>,
+        range: Range<usize>,
+        batch: &mut Option<&mut Batch<'batch>>,
+        detections: &mut Vec<Detection>,
+    ) {
+        let Shares { source, program, .. } = shares;
+        for index in range {
+            let event = shares.events[index];
+            let number = shares.number + 1 + index as u64;
             let info = EventInfo {
-                number: self.number,
-                timestamp_ns,
-                first_timestamp_ns: *self.first_timestamp_ns.get_or_insert(timestamp_ns),
-                source: &self.event_source,
-                plugin_name: Some(&self.plugin_name),
+                number,
+                timestamp_ns: event.timestamp_ns(),
+                first_timestamp_ns: shares.first_timestamp_ns,
+                source: &source.name,
+                plugin_name: Some(&source.plugin_name),
                 hostname: &program.format.hostname,
                 async_name: None,
-                utc_offset_s,
+                utc_offset_s: shares.utc_offset_s,
             };
             let mut extraction = Extraction {
                 program,
                 event,
-                number: self.number,
-                source: &self.c_source,
-                input: self.input,
-                batch,
-                extractors: &mut self.extractors,
+                number,
+                source: &source.c_name,
+                input: source.input,
+                batch: batch.as_deref_mut(),
+                states: &mut self.states,
             };
             self.evaluator.evaluate(&program.program, &info, &mut extraction, detections);
         }
-    }
-
-    /// Puts new states of other plugins in the place of theirs.
-    pub(crate) fn replace_extractors(&mut self, new: Vec<(usize, Plugin)>) {
-        for (index, plugin) in new {
-            let old = self.extractors.iter_mut().find(|(old, _)| *old == index);
-            old.expect("every extractor has a state").1 = plugin;
-        }
-    }
-
-    /// The states of the other plugins.
-    pub(crate) fn extractors(&mut self) -> impl Iterator<Item = &mut Plugin> {
-        self.extractors.iter_mut().map(|(_, plugin)| plugin)
     }
 }

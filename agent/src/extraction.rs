@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use plugin_host::{Batch, Event, Extracted, FieldRequest, Plugin};
+use plugin_host::{Batch, Event, Extracted, Extractor, FieldRequest};
 use rules_engine::{Extract, FieldId, FieldUse, Program, Provider, Ruleset, Values};
 
 use crate::alert::AlertFormat;
-use crate::plugins::Plugins;
+use crate::plugins::{PluginStates, Plugins};
 
 /// A program, how to ask plugins for the fields that it uses, and how its alerts look. A reload swaps them together.
 #[derive(Debug)]
@@ -58,22 +58,31 @@ pub(crate) struct Extraction<'x, 'batch> {
     pub(crate) source: &'x CStr,
     /// The plugin that produced the event, by its index in [`Plugins::loaded`].
     pub(crate) input: usize,
-    /// The state of that plugin.
-    pub(crate) batch: &'x mut Batch<'batch>,
-    /// The states of the other plugins.
-    pub(crate) extractors: &'x mut [(usize, Plugin)],
+    /// The state that produced the event, on the one thread that may use it.
+    pub(crate) batch: Option<&'x mut Batch<'batch>>,
+    /// The states of all other plugins, without `batch` of the producing one too.
+    pub(crate) states: &'x mut PluginStates,
+}
+
+impl Extraction<'_, '_> {
+    fn extractor(&mut self, plugin: usize) -> Extractor<'_> {
+        match &mut self.batch {
+            Some(batch) if plugin == self.input => batch.extractor(),
+            _ => {
+                let state = self.states.iter_mut().find(|(index, _)| *index == plugin);
+                state.expect("every plugin in the catalogue has a state").1.extractor()
+            }
+        }
+    }
 }
 
 impl Extract for Extraction<'_, '_> {
     fn extract(&mut self, field: FieldId, values: &mut Values<'_>) {
-        let request = &self.program.requests[field.index()];
-        let mut extractor = if request.plugin == self.input {
-            self.batch.extractor()
-        } else {
-            let state = self.extractors.iter_mut().find(|(index, _)| *index == request.plugin);
-            state.expect("every plugin in the catalogue has a state").1.extractor()
-        };
-        match extractor.extract(&self.event, self.number, self.source, &request.field) {
+        let program = self.program;
+        let (event, number, source) = (self.event, self.number, self.source);
+        let request = &program.requests[field.index()];
+        let mut extractor = self.extractor(request.plugin);
+        match extractor.extract(&event, number, source, &request.field) {
             None => {}
             Some(Extracted::Strings(strings)) => strings.for_each(|s| values.push_string(s)),
             Some(Extracted::Numbers(numbers)) => {
@@ -89,6 +98,7 @@ impl Extract for Extraction<'_, '_> {
     }
 
     fn plugin_info(&mut self) -> Option<String> {
-        Some(self.batch.extractor().event_to_string(&self.event, self.number))
+        let (event, number) = (self.event, self.number);
+        Some(self.extractor(self.input).event_to_string(&event, number))
     }
 }

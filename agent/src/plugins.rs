@@ -77,13 +77,18 @@ pub(crate) struct Source {
     classes: Vec<FieldClass>,
 }
 
-/// Plugin states for one event source: they belong to its thread.
+/// One state of each of several plugins, by their index in [`Plugins::loaded`].
+pub(crate) type PluginStates = Vec<(usize, Plugin)>;
+
+/// Plugin states for one event source: they belong to its threads.
 #[derive(Debug)]
 pub(crate) struct SourcePlugins {
     /// The plugin to open; none for `syscall`.
     pub(crate) input: Option<Plugin>,
-    /// The other plugins that extract from its events, by their index in [`Plugins::loaded`].
-    pub(crate) extractors: Vec<(usize, Plugin)>,
+    /// The other plugins that extract from its events.
+    pub(crate) extractors: PluginStates,
+    /// For each further thread that evaluates its events all of these once more, the input too.
+    pub(crate) helpers: Vec<PluginStates>,
 }
 
 impl Plugins {
@@ -135,20 +140,33 @@ impl Plugins {
 
     /// Initialises the plugins for every event source.
     ///
-    /// Every source has plugin states of its own, because its thread must not share them. As in stock, sources that
+    /// Every source has plugin states of its own, and each of the `threads` that evaluate its events too, because threads
+    /// must not share them. As in stock, sources that
     /// stay disabled and `syscall` count too, so that a wrong plugin configuration always shows.
     ///
     /// # Errors
     ///
     /// When a plugin refuses its configuration.
-    pub(crate) fn init(&self, log: &Arc<LogSink>) -> Result<Vec<SourcePlugins>, InitError> {
+    pub(crate) fn init(
+        &self,
+        threads: usize,
+        log: &Arc<LogSink>,
+    ) -> Result<Vec<SourcePlugins>, InitError> {
         let states = |source: &Source| {
             let others = source.extractors.iter().filter(|&&index| Some(index) != source.input);
+            let others: Vec<_> = others.copied().collect();
+            let init = |index: usize| self.loaded[index].init(log);
+            let init_all = |indices: &[usize]| {
+                let states = indices.iter().map(|&index| Ok((index, init(index)?)));
+                states.collect::<Result<PluginStates, InitError>>()
+            };
+            let all: Vec<_> = source.input.iter().chain(&others).copied().collect();
+            // Nothing feeds `syscall`.
+            let helpers = if source.input.is_some() { threads - 1 } else { 0 };
             Ok(SourcePlugins {
-                input: source.input.map(|index| self.loaded[index].init(log)).transpose()?,
-                extractors: others
-                    .map(|&index| Ok((index, self.loaded[index].init(log)?)))
-                    .collect::<Result<_, InitError>>()?,
+                input: source.input.map(init).transpose()?,
+                extractors: init_all(&others)?,
+                helpers: (0..helpers).map(|_| init_all(&all)).collect::<Result<_, _>>()?,
             })
         };
         self.sources.iter().map(states).collect()

@@ -52,6 +52,8 @@ pub(crate) struct SourceHandle {
     pub(crate) changes: Weak<Changes>,
     /// The plugin that produces its events, by its index in [`Plugins::loaded`].
     pub(crate) input: usize,
+    /// How many threads help to evaluate.
+    pub(crate) helpers: usize,
 }
 
 /// What a reload works with.

@@ -17,4 +17,5 @@ mod reload_config;
 mod sources;
 mod startup;
 mod stock_plugins;
+mod threads;
 mod webhook;

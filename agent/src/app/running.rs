@@ -1,6 +1,7 @@
 //! The running agent: opens everything, serves requests until there is nothing left to do, closes everything.
 
 use std::fs;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -160,13 +161,19 @@ impl Start<'_> {
                 plugin.library().name(),
                 input,
                 states.extractors,
-            );
+                states.helpers,
+            )
+            .map_err(|error| AppError::Start {
+                what: "the threads that evaluate events",
+                source: io::Error::other(error),
+            })?;
             let loaded = &plugins.loaded[input];
             let changes = Arc::new(Changes::new(loaded.settings.clone()));
             let handle = SourceHandle {
                 program: Arc::clone(&program),
                 changes: Arc::downgrade(&changes),
                 input,
+                helpers: evaluator.helpers(),
             };
             sources.insert(source.name.clone(), handle);
             let stream = plugin.open(&loaded.settings.open_params).map_err(|error| {

@@ -6,7 +6,7 @@ use plugin_host::{InitError, Plugin};
 
 use super::Reload;
 use crate::config::{Config, PluginConfig};
-use crate::plugins::LoadedPlugin;
+use crate::plugins::{LoadedPlugin, PluginStates};
 use crate::source_thread::{Change, Changes};
 
 impl Reload {
@@ -33,27 +33,31 @@ impl Reload {
             };
             let in_force = changes.in_force();
             let opens_anew = !in_force.opens_alike(settings);
-            let extractors = self.new_extractors(name, handle.input, config)?;
+            let others = self.extractors(name).filter(|&index| index != handle.input);
+            let others: Vec<_> = others.collect();
+            let extractors = self.new_states(&others, config)?;
             if in_force.is_same(settings) && extractors.is_empty() {
                 continue;
             }
             let input = opens_anew.then(|| self.init(input, settings)).transpose()?;
-            all.push((changes, Change { settings: settings.clone(), input, extractors }));
+            let of_helper = [&[handle.input], &others[..]].concat();
+            let helpers = (0..handle.helpers).map(|_| self.new_states(&of_helper, config));
+            let helpers = helpers.collect::<Result<_, _>>()?;
+            all.push((changes, Change { settings: settings.clone(), input, extractors, helpers }));
         }
         Ok(all)
     }
 
-    /// New states of the plugins that extract from a source beside the one that produces its events.
-    fn new_extractors(
-        &self,
-        event_source: &str,
-        input: usize,
-        config: &Config,
-    ) -> Result<Vec<(usize, Plugin)>, InitError> {
+    /// The plugins that extract from a source's events.
+    fn extractors(&self, event_source: &str) -> impl Iterator<Item = usize> {
         let source = self.plugins.sources.iter().find(|source| source.name == event_source);
-        let extractors = &source.expect("it was opened").extractors;
+        source.expect("it was opened").extractors.iter().copied()
+    }
+
+    /// New states of those among `plugins` whose configuration changes.
+    fn new_states(&self, plugins: &[usize], config: &Config) -> Result<PluginStates, InitError> {
         let mut states = Vec::new();
-        for &index in extractors.iter().filter(|&&index| index != input) {
+        for &index in plugins {
             let plugin = &self.plugins.loaded[index];
             let settings = |config| settings_of(plugin, config);
             if let (Some(old), Some(new)) = (settings(&self.config), settings(config))

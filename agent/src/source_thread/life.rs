@@ -8,6 +8,7 @@ use plugin_host::{EventStream, InitError, Library, LogSink, NoBatch, OpenError, 
 use super::{End, SourceError, SourceThread};
 use crate::config::{OnFailure, PluginConfig};
 use crate::logging::with_causes;
+use crate::plugins::PluginStates;
 use crate::readiness::SourceState;
 
 /// The pause before a source is opened again for the first time; it doubles from failure to failure.
@@ -138,7 +139,7 @@ impl SourceThread {
 
     /// Takes over settings and states; returns the state that is to be opened, if there is one.
     pub(super) fn settings_changed(&mut self, change: Change) -> Option<Plugin> {
-        self.evaluator.replace_extractors(change.extractors);
+        self.evaluator.replace_states(change.extractors, change.helpers);
         self.input.settings = change.settings;
         change.input
     }
@@ -169,8 +170,10 @@ pub(crate) struct Change {
     pub(crate) settings: PluginConfig,
     /// A new state of it, if it is to be opened anew.
     pub(crate) input: Option<Plugin>,
-    /// New states of other plugins, by their index among the loaded ones.
-    pub(crate) extractors: Vec<(usize, Plugin)>,
+    /// New states of other plugins.
+    pub(crate) extractors: PluginStates,
+    /// For each helper new states too, of the plugin that produces the events as well.
+    pub(crate) helpers: Vec<PluginStates>,
 }
 
 /// Where a reload leaves its changes until the source's thread is between two batches.
@@ -206,10 +209,9 @@ impl Changes {
     pub(crate) fn put(&self, mut change: Change) {
         let waiting = &mut self.lock().waiting;
         if let Some(older) = waiting.take() {
-            let is_new = |index| change.extractors.iter().all(|(new, _)| *new != index);
-            let kept: Vec<_> =
-                older.extractors.into_iter().filter(|(index, _)| is_new(*index)).collect();
-            change.extractors.extend(kept);
+            keep_older(&mut change.extractors, older.extractors);
+            let helpers = change.helpers.iter_mut().zip(older.helpers);
+            helpers.for_each(|(newer, older)| keep_older(newer, older));
         }
         *waiting = Some(change);
     }
@@ -230,6 +232,13 @@ impl Changes {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Adds the older states of plugins that have no newer one.
+fn keep_older(newer: &mut PluginStates, older: PluginStates) {
+    let is_new = |index| newer.iter().all(|(new, _)| *new != index);
+    let kept: Vec<_> = older.into_iter().filter(|(index, _)| is_new(*index)).collect();
+    newer.extend(kept);
 }
 
 #[cfg(test)]
