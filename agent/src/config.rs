@@ -42,7 +42,9 @@ pub(crate) use dump::{dump, without_secret};
 pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
 pub(crate) use logging::LogConfig;
 pub(crate) use metrics::MetricsConfig;
-pub(crate) use outputs::{CertificateAuthority, HttpOutputConfig, OutputsConfig};
+pub(crate) use outputs::{
+    CertificateAuthority, HttpOutputConfig, OutputsConfig, SpoolConfig, WhenFull,
+};
 pub(crate) use plugins::{LibraryNotFound, OnFailure, PluginConfig, PluginsConfig};
 pub(crate) use rules::RulesConfig;
 pub(crate) use schema::schema;
@@ -130,6 +132,8 @@ impl Config {
                 "metrics.plugins_metrics_enabled",
                 self.metrics.asks_plugins() != new.metrics.asks_plugins(),
             ),
+            ("outputs_queue.capacity", self.outputs.queue_capacity != new.outputs.queue_capacity),
+            ("outputs_spool", self.outputs.spool != new.outputs.spool),
             ("watch_config_files", self.watch_config_files != new.watch_config_files),
             ("webserver.threadiness", self.webserver.threads != new.webserver.threads),
         ]

@@ -37,6 +37,13 @@ pub(crate) struct Metrics {
     delivered: Family<Labels, Counter>,
     failures: Family<Labels, Counter>,
     lost: Family<Labels, Counter>,
+    refused: Family<Labels, Counter>,
+    dropped: Family<Labels, Counter>,
+    damaged_spool_files: Family<Labels, Counter>,
+    spool_alerts: Family<Labels, Gauge>,
+    spool_bytes: Family<Labels, Gauge>,
+    /// Alerts dropped by all outputs.
+    all_dropped: Counter,
     /// Reloads that took effect.
     pub(crate) reloads: Counter,
     /// Reloads that were refused, so that all stayed as it was.
@@ -65,6 +72,28 @@ pub(crate) struct OutputCounters {
     pub(crate) failures: Counter,
     /// Alerts given up at the end of the grace period.
     pub(crate) lost: Counter,
+    /// Alerts that the receiver refused for good.
+    pub(crate) refused: Counter,
+    /// Alerts dropped because the spool was full, and the configuration wants that.
+    pub(crate) dropped: Counter,
+    all_dropped: Counter,
+    /// Files of the spool that were set aside.
+    pub(crate) damaged_spool_files: Counter,
+    spool_alerts: Gauge,
+    spool_bytes: Gauge,
+}
+
+impl OutputCounters {
+    pub(crate) fn count_dropped(&self, alerts: u64) {
+        self.dropped.inc_by(alerts);
+        self.all_dropped.inc_by(alerts);
+    }
+
+    /// What waits in the spool now.
+    pub(crate) fn show_spool(&self, alerts: u64, bytes: u64) {
+        self.spool_alerts.set(alerts.cast_signed());
+        self.spool_bytes.set(bytes.cast_signed());
+    }
 }
 
 impl Metrics {
@@ -86,6 +115,12 @@ impl Metrics {
             delivered: Family::default(),
             failures: Family::default(),
             lost: Family::default(),
+            refused: Family::default(),
+            dropped: Family::default(),
+            damaged_spool_files: Family::default(),
+            spool_alerts: Family::default(),
+            spool_bytes: Family::default(),
+            all_dropped: Counter::default(),
             reloads: Counter::default(),
             reload_failures: Counter::default(),
             reload_timestamp_ns: Gauge::default(),
@@ -104,9 +139,22 @@ impl Metrics {
             ("output_alerts", "Alerts written by an output", &metrics.delivered),
             ("output_failures", "Failed writes of an output, tried again", &metrics.failures),
             ("output_lost_alerts", "Alerts that an output gave up at the end", &metrics.lost),
+            ("output_refused_alerts", "Alerts that a receiver refused for good", &metrics.refused),
+            ("output_dropped_alerts", "Alerts dropped because a spool was full", &metrics.dropped),
+            (
+                "output_damaged_spool_files",
+                "Damaged files of a spool, set aside",
+                &metrics.damaged_spool_files,
+            ),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
+        }
+        for (name, help, gauge) in [
+            ("output_spool_alerts", "Alerts that wait in a spool", &metrics.spool_alerts),
+            ("output_spool_bytes", "Room that they take", &metrics.spool_bytes),
+        ] {
+            registry.register(name, help, gauge.clone());
         }
         registry.register("reloads", "Reloads that took effect", metrics.reloads.clone());
         registry.register(
@@ -116,8 +164,8 @@ impl Metrics {
         );
         registry.register(
             "outputs_queue_num_drops",
-            "Alerts dropped because a queue was full: none, the event source waits",
-            Counter::<u64>::default(),
+            "Alerts dropped by all outputs, which only happens where outputs_spool.when_full asks for it",
+            metrics.all_dropped.clone(),
         );
         let time = "When the rules in force were loaded";
         registry.register(
@@ -149,6 +197,12 @@ impl Metrics {
             delivered: self.delivered.get_or_create_owned(&labels),
             failures: self.failures.get_or_create_owned(&labels),
             lost: self.lost.get_or_create_owned(&labels),
+            refused: self.refused.get_or_create_owned(&labels),
+            dropped: self.dropped.get_or_create_owned(&labels),
+            all_dropped: self.all_dropped.clone(),
+            damaged_spool_files: self.damaged_spool_files.get_or_create_owned(&labels),
+            spool_alerts: self.spool_alerts.get_or_create_owned(&labels),
+            spool_bytes: self.spool_bytes.get_or_create_owned(&labels),
         }
     }
 

@@ -98,7 +98,8 @@ impl Services {
             None => None,
             Some(_) if keeps_outputs => None,
             Some(_) => {
-                Some(Outputs::prepare(&new.config.outputs, new.config.alerts.json, &self.metrics)?)
+                let (config, json) = (&new.config.outputs, new.config.alerts.json);
+                Some(self.outputs.prepare(config, json, &self.metrics)?)
             }
         };
         let uses_tls = new.config.webserver.tls_certificate.is_some();

@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use ureq::http::{HeaderName, HeaderValue};
+
 use super::section::Section;
 
 /// The outputs, `None` where one is switched off.
@@ -15,6 +17,28 @@ pub(crate) struct OutputsConfig {
     pub(crate) http: Option<HttpOutputConfig>,
     /// How many alerts wait for one output at most; `None` leaves it to the agent.
     pub(crate) queue_capacity: Option<NonZeroUsize>,
+    /// Where alerts wait that an output cannot deliver, if not in memory.
+    pub(crate) spool: Option<SpoolConfig>,
+}
+
+/// Alerts on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolConfig {
+    pub(crate) directory: PathBuf,
+    /// For each output.
+    pub(crate) max_bytes: u64,
+    pub(crate) when_full: WhenFull,
+}
+
+/// What happens to alerts that the spool has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// The event source waits, so nothing is lost.
+    Wait,
+    /// The oldest stored alerts make room.
+    DropOldest,
+    /// They are dropped themselves.
+    DropNewest,
 }
 
 /// Alerts appended to a file.
@@ -45,6 +69,12 @@ pub(crate) struct HttpOutputConfig {
     pub(crate) client_identity: Option<(PathBuf, PathBuf)>,
     /// Whether answers are printed on stdout.
     pub(crate) echo: bool,
+    /// Sent with every request.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Whether bodies are compressed with gzip.
+    pub(crate) compress: bool,
+    /// How many alerts share a request at most.
+    pub(crate) batch_size: usize,
 }
 
 /// Who may have signed a server's certificate.
@@ -71,6 +101,7 @@ impl OutputsConfig {
                 section.removed_key("recovery", "a full queue makes the agent wait");
                 NonZeroUsize::new(section.number("capacity", 0))
             }),
+            spool: root.section("outputs_spool", SpoolConfig::read),
         }
     }
 
@@ -81,6 +112,24 @@ impl OutputsConfig {
             || self.file.is_some()
             || self.program.is_some()
             || self.http.is_some()
+    }
+}
+
+impl SpoolConfig {
+    fn read(section: &mut Section<'_, '_>) -> Option<SpoolConfig> {
+        let words = [
+            ("wait", WhenFull::Wait),
+            ("drop_oldest", WhenFull::DropOldest),
+            ("drop_newest", WhenFull::DropNewest),
+        ];
+        let config = SpoolConfig {
+            directory: section.path("directory", ""),
+            max_bytes: section.number("max_bytes", 256 << 20),
+            when_full: section.word("when_full", WhenFull::Wait, &words, |text| {
+                format!("expected wait, drop_oldest or drop_newest, found `{text}`")
+            }),
+        };
+        (!config.directory.as_os_str().is_empty()).then_some(config)
     }
 }
 
@@ -133,10 +182,20 @@ impl HttpOutputConfig {
             certificate_authority,
             client_identity: section.flag("mtls", false).then_some(client_identity),
             echo: section.flag("echo", false),
+            headers: section.map_of_texts("headers"),
+            compress: section.flag("compress_uploads", false),
+            batch_size: section.number("batch_size", 1),
         };
-        // Stock compresses no upload either; connections are kept and requests repeated in any case. So these are only
-        // checked.
-        section.flag("compress_uploads", false);
+        if config.batch_size == 0 {
+            section.problem("batch_size", "a request takes at least one alert");
+        }
+        for (name, value) in &config.headers {
+            if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value).is_err() {
+                // Not the value: it may be a secret.
+                section.problem("headers", &format!("`{name}` is no header of HTTP"));
+            }
+        }
+        // Connections are kept and requests repeated in any case. So these are only checked.
         section.flag("keep_alive", false);
         section.number::<u8>("max_consecutive_timeouts", 5);
         let missing = config.url.is_empty();

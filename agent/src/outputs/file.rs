@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 
-use super::{Lines, Output};
-use crate::alert::Alert;
+use super::lines::LineWriter;
+use super::{Output, Pending};
 
 /// Appends a line for each alert; creates the file where it is missing.
 ///
@@ -16,13 +16,13 @@ pub(crate) struct FileOutput {
     path: PathBuf,
     keep_alive: bool,
     file: Option<File>,
-    lines: Lines,
+    lines: LineWriter,
 }
 
 impl FileOutput {
     /// With `keep_alive` the file stays open between writes, until [`Output::reopen`].
     pub(crate) fn new(path: PathBuf, keep_alive: bool) -> Self {
-        FileOutput { path, keep_alive, file: None, lines: Lines::default() }
+        FileOutput { path, keep_alive, file: None, lines: LineWriter::default() }
     }
 
     fn open(&mut self) -> io::Result<&mut File> {
@@ -48,16 +48,9 @@ impl Output for FileOutput {
         "file"
     }
 
-    fn push(&mut self, alert: &Alert) {
-        self.lines.push(&alert.line);
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.lines.0.is_empty() {
-            return Ok(());
-        }
+    fn deliver(&mut self, alerts: &mut Pending) -> io::Result<()> {
         let mut lines = std::mem::take(&mut self.lines);
-        let result = self.open().and_then(|file| lines.write_to(file));
+        let result = self.open().and_then(|file| lines.write(alerts, file));
         self.lines = lines;
         if !self.keep_alive || result.is_err() {
             self.file = None;
@@ -79,7 +72,7 @@ impl Output for FileOutput {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::alert;
+    use super::super::tests::pending;
     use super::*;
 
     #[test]
@@ -89,8 +82,7 @@ mod tests {
         std::fs::write(&path, "old\n").unwrap();
         let mut output = FileOutput::new(path.clone(), true);
         let write = |output: &mut FileOutput, line: &str| {
-            output.push(&alert(line));
-            output.flush().unwrap();
+            output.deliver(&mut pending(&[line])).unwrap();
         };
         write(&mut output, "a");
         let rotated = folder.path().join("events.1");
@@ -107,11 +99,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("later/events.txt");
         let mut output = FileOutput::new(path.clone(), false);
-        output.push(&alert("a"));
-        let error = output.flush().unwrap_err();
+        let mut alerts = pending(&["a"]);
+        let error = output.deliver(&mut alerts).unwrap_err();
         assert!(error.to_string().starts_with("failed to open output file"), "{error}");
         std::fs::create_dir(folder.path().join("later")).unwrap();
-        output.flush().unwrap();
+        output.deliver(&mut alerts).unwrap();
         assert_eq!(std::fs::read_to_string(path).unwrap(), "a\n");
     }
 }

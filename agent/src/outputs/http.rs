@@ -1,25 +1,30 @@
 //! Alerts sent by HTTP POST, for example to Falcosidekick.
 
-use std::collections::VecDeque;
-use std::io;
+use std::borrow::Cow;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use ureq::Agent;
-use ureq::http::StatusCode;
+use ureq::http::{StatusCode, header};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 
-use super::Output;
-use crate::alert::Alert;
+use super::log_pause::LogPause;
+use super::{Output, Pending};
 use crate::config::{CertificateAuthority, HttpOutputConfig};
 
 /// The whole request, from resolving the name to the end of the answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// A request is not made larger than about this by further alerts.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// More of an answer is neither read nor echoed.
 const LONGEST_ECHO: u64 = 64 * 1024;
 
-/// Posts one alert a request.
+/// Posts alerts, one a request unless batches are configured.
 ///
 /// Source: `outputs_http.cpp` in Falco 0.45-dev for the request. There the answer's status is not looked at and a
 /// failed request loses its alert; here only a 2xx answer counts as delivered, a refusal for good (4xx but for 408
@@ -28,11 +33,17 @@ const LONGEST_ECHO: u64 = 64 * 1024;
 pub(crate) struct HttpOutput {
     agent: Agent,
     url: String,
-    content_type: &'static str,
+    json: bool,
     echo: bool,
-    alerts: VecDeque<String>,
-    /// Alerts that the receiver refused for good.
+    headers: Vec<(String, String)>,
+    /// Until a receiver refuses what is compressed.
+    compresses: bool,
+    batch_size: usize,
+    /// Alerts of a refused batch that are sent alone, to find out which of them was meant.
+    alone: usize,
+    /// Alerts that the receiver refused for good, and that nobody has asked about yet.
     refused: u64,
+    refusals: LogPause,
 }
 
 /// Why the configured certificates cannot be used.
@@ -74,14 +85,58 @@ impl HttpOutput {
             .tls_config(tls)
             .build()
             .new_agent();
-        let content_type = if json { "application/json" } else { "text/plain" };
-        let (url, echo) = (config.url.clone(), config.echo);
-        Ok(HttpOutput { agent, url, content_type, echo, alerts: VecDeque::new(), refused: 0 })
+        Ok(HttpOutput {
+            agent,
+            url: config.url.clone(),
+            json,
+            echo: config.echo,
+            headers: config.headers.clone(),
+            compresses: config.compress,
+            batch_size: config.batch_size,
+            alone: 0,
+            refused: 0,
+            refusals: LogPause::default(),
+        })
     }
 
-    fn post(&self, alert: &str) -> Result<StatusCode, ureq::Error> {
-        let request = self.agent.post(&self.url).content_type(self.content_type);
-        let mut response = request.send(alert)?;
+    /// The body of a request with the first `count` alerts: one as it is, several as a JSON array or as lines.
+    fn body<'a>(&self, alerts: &'a Pending, count: usize) -> Cow<'a, [u8]> {
+        if self.batch_size == 1 {
+            return alerts[0].line.as_bytes().into();
+        }
+        let lines: Vec<&str> = alerts.iter().take(count).map(|alert| &*alert.line).collect();
+        match self.json {
+            true => format!("[{}]", lines.join(",")).into_bytes().into(),
+            false => lines.join("\n").into_bytes().into(),
+        }
+    }
+
+    /// How many alerts the next request takes.
+    fn count(&self, alerts: &Pending) -> usize {
+        if self.alone > 0 {
+            return 1;
+        }
+        let mut bytes = 0;
+        let fitting = alerts.iter().take(self.batch_size).take_while(|alert| {
+            bytes += alert.line.len();
+            bytes <= BATCH_BYTES
+        });
+        fitting.count().max(1)
+    }
+
+    fn post(&self, body: &[u8]) -> Result<StatusCode, ureq::Error> {
+        let content_type = if self.json { "application/json" } else { "text/plain" };
+        let mut request = self.agent.post(&self.url).content_type(content_type);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let mut response = if self.compresses {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(body)?;
+            request.header(header::CONTENT_ENCODING, "gzip").send(encoder.finish()?)?
+        } else {
+            request.send(body)?
+        };
         // Read to its end, the connection can serve the next request.
         let body = response.body_mut().with_config().limit(LONGEST_ECHO).read_to_vec();
         // The alert has arrived, whatever becomes of the answer's text.
@@ -95,7 +150,6 @@ impl HttpOutput {
 }
 
 fn echo(answer: &[u8]) -> io::Result<()> {
-    use io::Write as _;
     let mut stdout = io::stdout().lock();
     stdout.write_all(answer)?;
     stdout.write_all(b"\n")
@@ -150,31 +204,44 @@ impl Output for HttpOutput {
         "http"
     }
 
-    fn push(&mut self, alert: &Alert) {
-        self.alerts.push_back(alert.line.clone());
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while let Some(alert) = self.alerts.front() {
+    fn deliver(&mut self, alerts: &mut Pending) -> io::Result<()> {
+        while !alerts.is_empty() {
             // Not the URL: it may hold a password.
             let failed = |reason: &dyn std::fmt::Display| {
                 io::Error::other(format!("cannot deliver to http_output.url: {reason}"))
             };
-            let status = self.post(alert).map_err(|error| failed(&error))?;
+            let count = self.count(alerts);
+            let status = self.post(&self.body(alerts, count)).map_err(|error| failed(&error))?;
             match status.as_u16() {
                 200..300 => {}
                 408 | 429 | 500.. => return Err(failed(&format_args!("the answer was {status}"))),
+                _ if self.compresses => {
+                    // Falco never compresses, so its receivers may not understand what is compressed.
+                    self.compresses = false;
+                    tracing::warn!(
+                        "http: compressed alerts were refused with {status}, sending them plain"
+                    );
+                    continue;
+                }
+                _ if count > 1 => {
+                    self.alone = count;
+                    continue;
+                }
                 _ => {
                     self.refused += 1;
-                    tracing::error!(
-                        "http: an alert was refused with {status}, {} so far",
-                        self.refused
-                    );
+                    if self.refusals.is_over() {
+                        tracing::error!("http: an alert was refused with {status}");
+                    }
                 }
             }
-            self.alerts.pop_front();
+            alerts.drain(..count);
+            self.alone = self.alone.saturating_sub(count);
         }
         Ok(())
+    }
+
+    fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     fn reopen(&mut self) {}
@@ -182,14 +249,16 @@ impl Output for HttpOutput {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::{BufRead, BufReader, Read};
     use std::net::TcpListener;
 
-    use super::super::tests::alert;
+    use super::super::tests::pending;
     use super::*;
 
     /// Answers one request after the other with the given status lines; returns what it was sent.
-    fn serve(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    fn serve(
+        statuses: &'static [&'static str],
+    ) -> (String, std::thread::JoinHandle<Vec<(String, Vec<u8>)>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/alerts", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
@@ -212,7 +281,7 @@ mod tests {
                 }
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
-                received.push(head + std::str::from_utf8(&body).unwrap());
+                received.push((head, body));
                 let answer =
                     format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 connection.write_all(answer.as_bytes()).unwrap();
@@ -230,6 +299,9 @@ mod tests {
             certificate_authority: CertificateAuthority::Directory("/etc/ssl/certs".into()),
             client_identity: None,
             echo: false,
+            headers: Vec::new(),
+            compress: false,
+            batch_size: 1,
         }
     }
 
@@ -238,25 +310,23 @@ mod tests {
     fn an_alert_is_sent_until_it_is_taken() {
         let (url, server) = serve(&["503 Busy", "200 OK", "400 Bad Request", "204 No Content"]);
         let mut output = HttpOutput::new(&config(url), true).unwrap();
-        for line in ["{\"a\":1}", "refused", "b"] {
-            output.push(&alert(line));
-        }
-        let error = output.flush().unwrap_err();
+        let mut alerts = pending(&["{\"a\":1}", "refused", "b"]);
+        let error = output.deliver(&mut alerts).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot deliver to http_output.url: the answer was 503 Service Unavailable"
         );
-        output.flush().unwrap();
-        assert_eq!(output.refused, 1);
+        output.deliver(&mut alerts).unwrap();
+        assert_eq!((output.take_refused(), output.take_refused()), (1, 0));
         let received = server.join().unwrap();
-        let bodies: Vec<&str> = received.iter().map(|r| r.rsplit('|').next().unwrap()).collect();
-        assert_eq!(bodies, ["{\"a\":1}", "{\"a\":1}", "refused", "b"]);
+        let bodies: Vec<&[u8]> = received.iter().map(|(_, body)| &**body).collect();
+        assert_eq!(bodies, [&b"{\"a\":1}"[..], b"{\"a\":1}", b"refused", b"b"]);
         for part in [
             "post /alerts http/1.1|",
             "content-type: application/json|",
             "user-agent: falcosecurity/falco|",
         ] {
-            assert!(received[0].contains(part), "{part} is missing in {}", received[0]);
+            assert!(received[0].0.contains(part), "{part} is missing in {}", received[0].0);
         }
     }
 
@@ -266,8 +336,72 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         drop(listener);
         let mut output = HttpOutput::new(&config(url), false).unwrap();
-        output.push(&alert("a"));
-        output.flush().unwrap_err();
-        assert_eq!(output.alerts.len(), 1);
+        let mut alerts = pending(&["a"]);
+        output.deliver(&mut alerts).unwrap_err();
+        assert_eq!(alerts.len(), 1);
+    }
+
+    /// Sends `lines`; the bodies of the requests.
+    #[track_caller]
+    fn check(
+        statuses: &'static [&'static str],
+        adapt: impl FnOnce(&mut HttpOutputConfig),
+        json: bool,
+        lines: &[&str],
+        expected: &[&str],
+    ) -> (HttpOutput, Vec<String>) {
+        let (url, server) = serve(statuses);
+        let mut config = config(url);
+        adapt(&mut config);
+        let mut output = HttpOutput::new(&config, json).unwrap();
+        output.deliver(&mut pending(lines)).unwrap();
+        let (heads, bodies): (Vec<_>, Vec<_>) = server.join().unwrap().into_iter().unzip();
+        let bodies: Vec<String> = bodies.iter().map(|body| text_of(body)).collect();
+        assert_eq!(bodies, expected);
+        (output, heads)
+    }
+
+    /// Gzip is shown as `gzip TEXT`.
+    fn text_of(body: &[u8]) -> String {
+        let mut text = String::new();
+        match flate2::read::GzDecoder::new(body).read_to_string(&mut text) {
+            Ok(_) => format!("gzip {text}"),
+            Err(_) => String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn alerts_share_requests_where_batches_are_configured() {
+        let two = |config: &mut HttpOutputConfig| config.batch_size = 2;
+        check(&["200 OK", "200 OK"], two, true, &["1", "2", "3"], &["[1,2]", "[3]"]);
+        check(&["200 OK", "200 OK"], two, false, &["1", "2", "3"], &["1\n2", "3"]);
+    }
+
+    #[test]
+    fn of_a_refused_batch_only_what_is_refused_alone_is_given_up() {
+        let statuses = &["400 Bad", "200 OK", "400 Bad", "200 OK"];
+        let two = |config: &mut HttpOutputConfig| config.batch_size = 2;
+        let lines = &["1", "2", "3"];
+        let (mut output, _) = check(statuses, two, true, lines, &["[1,2]", "[1]", "[2]", "[3]"]);
+        assert_eq!(output.take_refused(), 1);
+    }
+
+    #[test]
+    fn what_is_compressed_is_sent_plain_if_the_receiver_refuses_it() {
+        let gzip = |config: &mut HttpOutputConfig| config.compress = true;
+        let (_, heads) = check(&["200 OK"], gzip, true, &["1"], &["gzip 1"]);
+        assert!(heads[0].contains("content-encoding: gzip|"), "{heads:?}");
+        let statuses = &["415 Unsupported", "200 OK", "200 OK"];
+        let (mut output, _) = check(statuses, gzip, true, &["1", "2"], &["gzip 1", "1", "2"]);
+        assert_eq!(output.take_refused(), 0);
+    }
+
+    #[test]
+    fn configured_headers_are_sent() {
+        let token = |config: &mut HttpOutputConfig| {
+            config.headers = vec![("Authorization".into(), "Bearer x".into())];
+        };
+        let (_, heads) = check(&["200 OK"], token, true, &["1"], &["1"]);
+        assert!(heads[0].contains("authorization: bearer x|"), "{heads:?}");
     }
 }

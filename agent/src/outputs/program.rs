@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use super::{Lines, Output};
-use crate::alert::Alert;
+use super::lines::LineWriter;
+use super::{Output, Pending};
 
 /// Runs `sh -c PROGRAM`: once for each alert, or with `keep_alive` once for all of them.
 ///
@@ -15,12 +15,12 @@ pub(crate) struct ProgramOutput {
     program: String,
     keep_alive: bool,
     running: Option<(Child, ChildStdin)>,
-    lines: Lines,
+    lines: LineWriter,
 }
 
 impl ProgramOutput {
     pub(crate) fn new(program: String, keep_alive: bool) -> Self {
-        ProgramOutput { program, keep_alive, running: None, lines: Lines::default() }
+        ProgramOutput { program, keep_alive, running: None, lines: LineWriter::default() }
     }
 
     fn start(&self) -> io::Result<(Child, ChildStdin)> {
@@ -33,12 +33,11 @@ impl ProgramOutput {
         Ok((child, stdin))
     }
 
-    /// Hands the oldest line to a program of its own and waits for it.
-    fn run_for_one(&mut self) -> io::Result<()> {
+    /// Hands the oldest alert to a program of its own and waits for it.
+    fn run_for_one(&self, alerts: &mut Pending) -> io::Result<()> {
+        let Some(alert) = alerts.front() else { return Ok(()) };
         let (mut child, mut stdin) = self.start()?;
-        let end =
-            memchr::memchr(b'\n', &self.lines.0).map_or(self.lines.0.len(), |newline| newline + 1);
-        let written = stdin.write_all(&self.lines.0[..end]);
+        let written = stdin.write_all(format!("{}\n", alert.line).as_bytes());
         drop(stdin);
         let status = child.wait().map_err(failure)?;
         // A program that succeeds without reading to the end has seen what it wanted.
@@ -46,7 +45,7 @@ impl ProgramOutput {
             written.map_err(failure)?;
             tracing::warn!("program: program_output.program ended with {status}");
         }
-        self.lines.0.drain(..end);
+        alerts.pop_front();
         Ok(())
     }
 }
@@ -63,22 +62,21 @@ impl Output for ProgramOutput {
         "program"
     }
 
-    fn push(&mut self, alert: &Alert) {
-        self.lines.push(&alert.line);
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while !self.keep_alive && !self.lines.0.is_empty() {
-            self.run_for_one()?;
+    fn deliver(&mut self, alerts: &mut Pending) -> io::Result<()> {
+        while !self.keep_alive && !alerts.is_empty() {
+            self.run_for_one(alerts)?;
         }
-        if self.lines.0.is_empty() {
+        if alerts.is_empty() {
             return Ok(());
         }
         let (child, mut stdin) = match self.running.take() {
             Some(running) => running,
-            None => self.start()?,
+            None => {
+                self.lines.forget_partial();
+                self.start()?
+            }
         };
-        self.lines.write_to(&mut stdin).map_err(failure)?;
+        self.lines.write(alerts, &mut stdin).map_err(failure)?;
         self.running = Some((child, stdin));
         Ok(())
     }
@@ -102,7 +100,7 @@ impl Drop for ProgramOutput {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::alert;
+    use super::super::tests::pending;
     use super::*;
 
     #[track_caller]
@@ -112,8 +110,7 @@ mod tests {
         let program = program.replace("FILE", file.to_str().unwrap());
         let mut output = ProgramOutput::new(program, keep_alive);
         for line in ["a", "b"] {
-            output.push(&alert(line));
-            output.flush().unwrap();
+            output.deliver(&mut pending(&[line])).unwrap();
         }
         drop(output);
         assert_eq!(std::fs::read_to_string(file).unwrap(), expected);
@@ -128,16 +125,15 @@ mod tests {
     #[test]
     fn a_program_that_ends_early_keeps_its_alert_for_the_next() {
         let mut output = ProgramOutput::new("exit 1".into(), true);
-        output.push(&alert("a"));
         // The first write may still fit into the pipe of the dying program.
         let error = loop {
-            output.push(&alert("b"));
-            if let Err(error) = output.flush() {
+            let mut alerts = pending(&["a"]);
+            if let Err(error) = output.deliver(&mut alerts) {
+                assert_eq!(alerts.len(), 1);
                 break error;
             }
         };
         let start = "cannot deliver to program_output.program: ";
         assert!(error.to_string().starts_with(start), "{error}");
-        assert!(!output.lines.0.is_empty());
     }
 }

@@ -2,26 +2,26 @@
 
 use std::io;
 
-use super::{Lines, Output};
-use crate::alert::Alert;
+use super::lines::LineWriter;
+use super::{Output, Pending};
 
 /// Writes a line for each alert.
 #[derive(Debug, Default)]
 pub(crate) struct StdoutOutput {
-    lines: Lines,
+    lines: LineWriter,
+}
+
+impl StdoutOutput {
+    pub(super) const NAME: &'static str = "stdout";
 }
 
 impl Output for StdoutOutput {
     fn name(&self) -> &'static str {
-        "stdout"
+        Self::NAME
     }
 
-    fn push(&mut self, alert: &Alert) {
-        self.lines.push(&alert.line);
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.lines.write_to(&mut io::stdout().lock())
+    fn deliver(&mut self, alerts: &mut Pending) -> io::Result<()> {
+        self.lines.write(alerts, &mut io::stdout().lock())
     }
 
     fn reopen(&mut self) {}

@@ -1,11 +1,10 @@
 //! Alerts to the local syslog daemon.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use super::Output;
+use super::{Output, Pending};
 use crate::alert::Alert;
 
 /// Where the daemon of a Linux system listens.
@@ -24,12 +23,11 @@ const EMSGSIZE: i32 = 90;
 pub(crate) struct SyslogOutput {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    datagrams: VecDeque<Vec<u8>>,
 }
 
 impl SyslogOutput {
     pub(crate) fn new(path: PathBuf) -> Self {
-        SyslogOutput { path, socket: None, datagrams: VecDeque::new() }
+        SyslogOutput { path, socket: None }
     }
 
     fn connect(&self) -> io::Result<UnixDatagram> {
@@ -41,37 +39,40 @@ impl SyslogOutput {
     }
 }
 
+fn datagram(alert: &Alert) -> Vec<u8> {
+    let priority = FACILITY << 3 | alert.priority as u8;
+    let process = std::process::id();
+    // Daemons on the same machine fill in time and host.
+    format!("<{priority}>shikra[{process}]: {}", alert.line).into_bytes()
+}
+
 impl Output for SyslogOutput {
     fn name(&self) -> &'static str {
         "syslog"
     }
 
-    fn push(&mut self, alert: &Alert) {
-        let priority = FACILITY << 3 | alert.priority as u8;
-        let process = std::process::id();
-        // Daemons on the same machine fill in time and host.
-        let datagram = format!("<{priority}>shikra[{process}]: {}", alert.line);
-        self.datagrams.push_back(datagram.into_bytes());
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while !self.datagrams.is_empty() {
+    fn deliver(&mut self, alerts: &mut Pending) -> io::Result<()> {
+        while let Some(alert) = alerts.front() {
+            let mut datagram = datagram(alert);
             let socket = match self.socket.take() {
                 Some(socket) => socket,
                 None => self.connect()?,
             };
-            let datagram = &mut self.datagrams[0];
-            match socket.send(datagram) {
-                Ok(_) => drop(self.datagrams.pop_front()),
-                // What no socket can carry would stop all that follows.
-                Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
-                    datagram.truncate(datagram.len() / 2);
-                    tracing::warn!("syslog: an alert is too long, cut to {} bytes", datagram.len());
+            loop {
+                match socket.send(&datagram) {
+                    Ok(_) => break,
+                    // What no socket can carry would stop all that follows.
+                    Err(error) if error.raw_os_error() == Some(EMSGSIZE) => {
+                        datagram.truncate(datagram.len() / 2);
+                        let length = datagram.len();
+                        tracing::warn!("syslog: an alert is too long, cut to {length} bytes");
+                    }
+                    // A daemon that was restarted has a new socket: the next try connects again.
+                    Err(error) => return Err(error),
                 }
-                // A daemon that was restarted has a new socket: the next try connects again.
-                Err(error) => return Err(error),
             }
             self.socket = Some(socket);
+            alerts.pop_front();
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Output for SyslogOutput {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::alert;
+    use super::super::tests::pending;
     use super::*;
 
     #[test]
@@ -91,13 +92,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut output = SyslogOutput::new(path.clone());
-        output.push(&alert("a"));
-        assert_eq!(output.flush().unwrap_err().kind(), io::ErrorKind::NotFound);
+        let mut alerts = pending(&["a"]);
+        assert_eq!(output.deliver(&mut alerts).unwrap_err().kind(), io::ErrorKind::NotFound);
         for line in ["b", "c"] {
             std::fs::remove_file(&path).ok();
             let daemon = UnixDatagram::bind(&path).unwrap();
-            output.push(&alert(line));
-            while output.flush().is_err() {}
+            alerts.append(&mut pending(&[line]));
+            while output.deliver(&mut alerts).is_err() {}
             let mut received = String::new();
             while !received.contains(line) {
                 let mut datagram = [0; 100];
@@ -115,9 +116,7 @@ mod tests {
         let path = folder.path().join("log");
         let daemon = UnixDatagram::bind(&path).unwrap();
         let mut output = SyslogOutput::new(path);
-        output.push(&alert(&"x".repeat(16 << 20)));
-        output.push(&alert("next"));
-        output.flush().unwrap();
+        output.deliver(&mut pending(&[&"x".repeat(16 << 20), "next"])).unwrap();
         let mut datagram = vec![0; 16 << 20];
         let length = daemon.recv(&mut datagram).unwrap();
         assert!(datagram[..length].ends_with(b"xxx"));
