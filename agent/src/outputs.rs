@@ -126,6 +126,15 @@ impl Outputs {
         Ok(outputs)
     }
 
+    /// Reads what the outputs need, and starts none of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when there is no output, or one cannot be set up. Spools are not looked at: an agent may be using them.
+    pub(crate) fn check(config: &OutputsConfig, json: bool) -> Result<(), StartError> {
+        configured(config, json).map(drop)
+    }
+
     /// Sets up outputs like [`Outputs::start`], for [`Outputs::replace`].
     ///
     /// Capacity and spool of an output that runs stay as they are.

@@ -12,6 +12,7 @@ mod https;
 mod matching;
 mod metrics;
 mod outputs;
+mod receiver;
 mod reload;
 mod reload_config;
 mod sources;

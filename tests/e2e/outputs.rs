@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::agent::{Setup, configmap_event, configmap_event_by};
 use crate::http;
+use crate::receiver::{Mode, Receiver};
 
 /// Shows a value that is missing and one that must be escaped.
 const SHORT_RULE: &str = r#"
@@ -73,6 +75,80 @@ fn no_event_is_acknowledged_before_its_alert_is_delivered() {
     let alerts = fs::read_to_string(setup.path("later/alerts.txt")).unwrap();
     assert!(alerts.contains("ConfigMap seen"), "{alerts}");
     agent.stop();
+}
+
+/// What Falco lacks: a spool.
+#[test]
+fn alerts_wait_on_disk_over_a_crash() {
+    let setup = Setup::new();
+    let receiver = Receiver::start(Mode::Down);
+    let http = receiver.option();
+    let options = ["-o", &http, "-o", "outputs_spool.directory=spool"];
+    let agent = setup.start(&options);
+    for user in ["ann", "bob"] {
+        assert_eq!(http::post(setup.webhook_port, &configmap_event_by(user)).status, 200);
+    }
+    agent.signal("KILL");
+    agent.wait();
+    assert!(receiver.received().is_empty());
+    receiver.set(Mode::Status(200));
+    let mut agent = setup.start(&options);
+    agent.wait_for_log("http: 2 alerts wait in the spool, delivering them first");
+    receiver.wait_for("user=bob");
+    assert_eq!(http::post(setup.webhook_port, &configmap_event_by("cyd")).status, 200);
+    agent.stop();
+    let received = receiver.received();
+    let users: Vec<_> = ["ann", "bob", "cyd"].map(|user| format!("user={user}")).into();
+    assert_eq!(received.len(), 3, "{received:#?}");
+    assert!(received.iter().zip(&users).all(|(alert, user)| alert.contains(user)), "{received:#?}");
+}
+
+#[test]
+fn with_a_spool_a_hanging_receiver_holds_nobody_up_for_long() {
+    let setup = Setup::new();
+    let receiver = Receiver::start(Mode::Hang);
+    let http = receiver.option();
+    let agent = setup.start(&["-o", &http, "-o", "outputs_spool.directory=spool"]);
+    for user in ["ann", "bob"] {
+        let start = Instant::now();
+        assert_eq!(http::post(setup.webhook_port, &configmap_event_by(user)).status, 200);
+        // The output itself would wait for ten seconds.
+        assert!(start.elapsed() < Duration::from_secs(8));
+    }
+    drop(agent);
+}
+
+#[test]
+fn a_reload_puts_a_wrong_receiver_right() {
+    let setup = Setup::new();
+    let (wrong, right) = (Receiver::start(Mode::Status(503)), Receiver::start(Mode::Status(200)));
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let to = |receiver: &Receiver| {
+        format!(
+            "{config}http_output: {{enabled: true, url: \"http://127.0.0.1:{}/\"}}\n",
+            receiver.port
+        )
+    };
+    setup.write("config.yaml", &to(&wrong));
+    let agent = setup.start(&[]);
+    let port = setup.webhook_port;
+    let post = std::thread::spawn(move || http::post(port, &configmap_event()));
+    wrong.wait_for_requests(1);
+    assert!(!post.is_finished());
+    setup.write("config.yaml", &to(&right));
+    assert_eq!(post.join().unwrap().status, 200);
+    assert_eq!(right.received().len(), 1);
+    agent.stop();
+}
+
+#[test]
+fn a_spool_that_cannot_be_used_is_an_error_at_the_start() {
+    let setup = Setup::new();
+    setup.write("occupied", "");
+    let file = "file_output={enabled: true, filename: alerts.txt}";
+    let finished = setup.run(&["-o", file, "-o", "outputs_spool.directory=occupied"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("outputs_spool.directory occupied"), "{finished:?}");
 }
 
 /// C65

@@ -12,7 +12,6 @@ use crate::cli::Cli;
 use crate::commands;
 use crate::config::{Config, NoticeLevel};
 use crate::logging::{self, with_causes};
-use crate::metrics::Metrics;
 use crate::outputs::Outputs;
 use crate::plugins::Plugins;
 use crate::rules::{RulesError, RulesLoader};
@@ -71,7 +70,7 @@ pub(super) fn check(
     let sources = plugins.sources.iter().map(|source| &*source.name).collect();
     problems.note(select::select(sources, &cli.enable_source, &cli.disable_source));
     problems.note(check_rules(RulesLoader::new(cli, config, plugins)));
-    problems.note(Outputs::prepare(&config.outputs, config.alerts.json, &Metrics::new()));
+    problems.note(Outputs::check(&config.outputs, config.alerts.json));
     problems.note(webserver::check(&config.webserver));
     if problems.0.is_empty() { Ok(()) } else { Err(problems) }
 }

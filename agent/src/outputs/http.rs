@@ -255,10 +255,11 @@ mod tests {
     use super::super::tests::pending;
     use super::*;
 
+    /// Head and body.
+    type Request = (String, Vec<u8>);
+
     /// Answers one request after the other with the given status lines; returns what it was sent.
-    fn serve(
-        statuses: &'static [&'static str],
-    ) -> (String, std::thread::JoinHandle<Vec<(String, Vec<u8>)>>) {
+    fn serve(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<Request>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/alerts", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {

@@ -67,14 +67,10 @@ impl Flaky {
         self.written.lock().unwrap().clone()
     }
 
-    fn start(&self, spool: Option<SpoolConfig>) -> (Outputs, Metrics) {
+    fn start(&self, spool: Option<&SpoolConfig>) -> (Outputs, Metrics) {
         let metrics = Metrics::new();
-        let running = RunningOutput::start(
-            Box::new(self.clone()),
-            2,
-            spool.as_ref(),
-            metrics.output("flaky"),
-        );
+        let running =
+            RunningOutput::start(Box::new(self.clone()), 2, spool, metrics.output("flaky"));
         let outputs = Outputs { queues: Arc::default(), running: Mutex::default() };
         outputs.replace(PreparedOutputs(vec![Prepared::New(running.unwrap())]));
         (outputs, metrics)
@@ -205,7 +201,7 @@ fn spool(max_bytes: u64, when_full: WhenFull) -> (tempfile::TempDir, SpoolConfig
 fn what_cannot_be_delivered_is_stored_and_delivered_in_order_once_it_can() {
     let (_folder, config) = spool(1 << 20, WhenFull::Wait);
     let output = Flaky::failing(FOREVER);
-    let (outputs, metrics) = output.start(Some(config.clone()));
+    let (outputs, metrics) = output.start(Some(&config));
     let mut sender = outputs.sender();
     send(&mut sender, &["a", "b"]);
     send(&mut sender, &["c"]);
@@ -223,7 +219,7 @@ fn what_cannot_be_delivered_is_stored_and_delivered_in_order_once_it_can() {
 fn what_is_stored_at_the_end_is_delivered_after_the_next_start() {
     let (_folder, config) = spool(1 << 20, WhenFull::Wait);
     let output = Flaky::failing(FOREVER);
-    let (outputs, metrics) = output.start(Some(config.clone()));
+    let (outputs, metrics) = output.start(Some(&config));
     send(&mut outputs.sender(), &["a", "b"]);
     // Nothing in memory is left to try for.
     let started = Instant::now();
@@ -232,7 +228,7 @@ fn what_is_stored_at_the_end_is_delivered_after_the_next_start() {
     assert_eq!(metrics.output("flaky").lost.get(), 0);
 
     let output = Flaky::default();
-    let (outputs, _) = output.start(Some(config));
+    let (outputs, _) = output.start(Some(&config));
     send(&mut outputs.sender(), &["c"]);
     assert_eq!(output.written(), ["a", "b", "c"]);
     outputs.close(LONG);
@@ -242,7 +238,7 @@ fn what_is_stored_at_the_end_is_delivered_after_the_next_start() {
 fn overflow(when_full: WhenFull) -> (Vec<String>, u64) {
     let (_folder, config) = spool(2 * (1 + 32), when_full);
     let output = Flaky::failing(FOREVER);
-    let (outputs, metrics) = output.start(Some(config));
+    let (outputs, metrics) = output.start(Some(&config));
     let mut sender = outputs.sender();
     send(&mut sender, &["a"]);
     send(&mut sender, &["b"]);
