@@ -10,9 +10,11 @@ use std::path::PathBuf;
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::commands;
 use crate::config::{self, Config};
+use crate::explain;
 use crate::logging;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
+use crate::rule_tests;
 use crate::rules::RulesLoader;
 
 pub(crate) use error::AppError;
@@ -93,7 +95,17 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
 fn run_command(command: &Command, cli: &Cli) -> Result<(), AppError> {
     match command {
         Command::Config(ConfigCommand::Check) => check::run(cli),
+        Command::Test(arguments) => tool(rule_tests::run(cli, arguments)),
+        Command::Explain(arguments) => tool(explain::run(cli, arguments)),
     }
+}
+
+/// Tells a tool's finding that something is wrong from its own failure.
+fn tool(result: Result<(), AppError>) -> Result<(), AppError> {
+    result.map_err(|error| match error {
+        AppError::Failed(_) => error,
+        error => AppError::Unfit(Box::new(error)),
+    })
 }
 
 /// Reads the configuration, starts the log, and writes to it what is known so far.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-pub(crate) use command::{Command, ConfigCommand};
+pub(crate) use command::{Command, ConfigCommand, CoverageFormat, ExplainArguments, TestArguments};
 
 const EXAMPLES: &str = r#"Examples:
   shikra -c config/shikra.yaml                         run

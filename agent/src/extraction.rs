@@ -33,6 +33,15 @@ impl SourceProgram {
         format: &Arc<AlertFormat>,
     ) -> SourceProgram {
         let program = ruleset.program(source).expect("the engine was told of every source");
+        SourceProgram::of(program, plugins, format)
+    }
+
+    /// For a program that was made with the fields of these plugins.
+    pub(crate) fn of(
+        program: Arc<Program>,
+        plugins: &Plugins,
+        format: &Arc<AlertFormat>,
+    ) -> SourceProgram {
         let requests = program.fields().iter().map(|field| Request::new(field, plugins)).collect();
         SourceProgram { program, requests, format: Arc::clone(format) }
     }

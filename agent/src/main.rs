@@ -7,13 +7,16 @@ mod cli;
 mod commands;
 mod config;
 mod evaluation;
+mod explain;
 mod extraction;
 mod logging;
 mod metrics;
 mod outputs;
+mod paint;
 mod plugins;
 mod readiness;
 mod reload;
+mod rule_tests;
 mod rules;
 mod rules_files;
 mod services;
@@ -22,6 +25,7 @@ mod shutdown;
 mod source_thread;
 mod statistics;
 mod webserver;
+mod workbench;
 
 use std::process::ExitCode;
 
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     match error.downcast_ref() {
         // As in stock, so that service managers can tell it.
         Some(AppError::PidFile { .. }) => ExitCode::from(255),
+        Some(AppError::Unfit(_)) => ExitCode::from(2),
         _ => ExitCode::FAILURE,
     }
 }

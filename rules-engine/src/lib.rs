@@ -59,6 +59,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod anatomy;
 mod condition;
 mod describe;
 mod detection;
@@ -77,6 +78,7 @@ mod selection;
 mod text;
 mod transform;
 
+pub use anatomy::{Anatomy, Part, PartKind, Place, RuleAnatomy, Verdict};
 pub use detection::{Detection, OutputValue, RuleInfo};
 pub use diagnostic::FileReport;
 pub use field::{

@@ -16,7 +16,7 @@ mod read_rule;
 mod walk;
 
 pub(crate) use compile::{Compiled, CompiledRule, compile};
-pub(crate) use exception::folded_condition;
+pub(crate) use exception::{exception_condition, folded_condition};
 pub(crate) use list::Lists;
 pub(crate) use macros::{Macros, misused_list, syntax_diagnostic};
 pub(crate) use named::Named;

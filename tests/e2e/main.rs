@@ -15,6 +15,7 @@ mod outputs;
 mod receiver;
 mod reload;
 mod reload_config;
+mod rule_tools;
 mod sources;
 mod startup;
 mod stock_plugins;

@@ -65,6 +65,23 @@ impl<'a> Event<'a> {
     }
 }
 
+/// The bytes of a plugin event; `None` if the payload is too long for one.
+pub(crate) fn plugin_event(plugin_id: u32, timestamp_ns: u64, payload: &[u8]) -> Option<Vec<u8>> {
+    let payload_len = u32::try_from(payload.len()).ok()?;
+    let len = payload_len.checked_add(PAYLOAD as u32)?;
+    let mut bytes = Vec::with_capacity(PAYLOAD + payload.len());
+    bytes.extend(timestamp_ns.to_ne_bytes());
+    bytes.extend([0xff; 8]);
+    bytes.extend(len.to_ne_bytes());
+    bytes.extend(PLUGIN_EVENT.to_ne_bytes());
+    bytes.extend(2u32.to_ne_bytes());
+    bytes.extend(4u32.to_ne_bytes());
+    bytes.extend(payload_len.to_ne_bytes());
+    bytes.extend(plugin_id.to_ne_bytes());
+    bytes.extend(payload);
+    Some(bytes)
+}
+
 /// What is wrong with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what it is")]

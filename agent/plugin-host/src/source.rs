@@ -70,9 +70,9 @@ pub enum NoBatch {
 /// Events that the plugin keeps until the next batch is asked for.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// Each was accepted by `event::adopt`.
-    events: &'a [*mut EventHeader],
-    plugin: &'a mut Plugin,
+    /// Each was accepted by `event::adopt`, or is one that this host made.
+    pub(crate) events: &'a [*mut EventHeader],
+    pub(crate) plugin: &'a mut Plugin,
 }
 
 impl<'a> Batch<'a> {

@@ -54,6 +54,20 @@ pub(crate) enum AppError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Problems(#[from] Problems),
+    /// What a command was to find out is not as it should be.
+    #[error("{0}")]
+    Failed(String),
+    #[error("{0}")]
+    Tool(String),
+    /// A command could not find out what it was to: its exit code differs from that of [`AppError::Failed`].
+    #[error(transparent)]
+    Unfit(Box<AppError>),
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read standard input")]
+    Stdin(#[source] io::Error),
     #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }

@@ -2,7 +2,9 @@
 //!
 //! A new one is a variant here and an arm in `app::run_command`. `-c`, `-o` and `-r` are understood after every command.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 /// What is done instead of a run.
 #[derive(Clone, Debug, Subcommand)]
@@ -10,6 +12,75 @@ pub(crate) enum Command {
     /// Looks after configuration files.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Runs tests of rules. Ends with 1 if one fails, with 2 if they cannot be run.
+    Test(TestArguments),
+    /// Shows why a rule matches an event, or why it does not.
+    Explain(ExplainArguments),
+}
+
+/// What `shikra test` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TestArguments {
+    /// Files with tests, or directories of such; if none is given, `tests` beside each rules file.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Runs only tests with this text in their name, or in that of their rule.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+
+    /// Shows which rules, exceptions and comparisons no test made true and false.
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "text")]
+    pub(crate) coverage: Option<CoverageFormat>,
+
+    /// Fails if a rule lacks a test in which it alerts, or one in which it is silent.
+    #[arg(long)]
+    pub(crate) require_tests: bool,
+
+    /// Writes the results as JSON to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Writes the results as JUnit XML to this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// Runs the tests again whenever one of the files changes.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// How coverage is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoverageFormat {
+    /// What is missing.
+    Text,
+    /// A table of all rules.
+    Markdown,
+}
+
+/// What `shikra explain` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExplainArguments {
+    /// A file with the event as JSON, or - for standard input.
+    #[arg(value_name = "EVENT")]
+    pub(crate) event: PathBuf,
+
+    /// The rule to explain; if none is named, all that match.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) rule: Option<String>,
+
+    /// Which event of the file, from 1.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) number: usize,
+
+    /// The event source that the event is of.
+    #[arg(long, value_name = "SOURCE", default_value = "k8s_audit")]
+    pub(crate) source: String,
+
+    /// Writes the explanation as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is done with the configuration.

@@ -213,14 +213,23 @@ pub(crate) fn folded_condition(rule: &Rule) -> Checked<TracedText> {
     text.push_str(")");
     for exception in rule.exceptions.iter().filter(|exception| !exception.values.is_empty()) {
         text.push_str(" and not ");
-        match &exception.shape {
-            ExceptionShape::Field { field, operator } => {
-                fold_single(exception, field, operator, &mut text)?;
-            }
-            ExceptionShape::Fields(fields) => fold_several(exception, fields, &mut text)?,
-        }
+        fold(exception, &mut text)?;
     }
     Ok(text)
+}
+
+/// What an exception with values says, as a condition.
+pub(crate) fn exception_condition(exception: &Exception) -> Checked<TracedText> {
+    let mut text = TracedText::default();
+    fold(exception, &mut text)?;
+    Ok(text)
+}
+
+fn fold(exception: &Exception, text: &mut TracedText) -> Checked<()> {
+    match &exception.shape {
+        ExceptionShape::Field { field, operator } => fold_single(exception, field, operator, text),
+        ExceptionShape::Fields(fields) => fold_several(exception, fields, text),
+    }
 }
 
 /// `(FIELD OP (v1, v2))`
