@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command, ConfigCommand};
 use crate::commands;
 use crate::config::{self, Config};
 use crate::explain;
-use crate::logging;
+use crate::logging::Log;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
 use crate::rule_tests;
@@ -43,7 +43,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     if let Some(command) = &cli.command {
         return run_command(command, cli);
     }
-    let config = load_config(cli)?;
+    let (config, log) = load_config(cli)?;
     if cli.version {
         return commands::version(&config);
     }
@@ -54,17 +54,17 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
         return Err(AppError::NoConfig);
     }
     let plugins = Plugins::load(&config, &executable())?;
-    let log = logging::of_plugins(&config.log);
+    let plugins_log = log.of_plugins();
     if let Some(name) = &cli.plugin_info {
-        return commands::plugin_info(name, &plugins, &log);
+        return commands::plugin_info(name, &plugins, &plugins_log);
     }
     if cli.list_plugins {
         return commands::list_plugins(&plugins);
     }
     if cli.dry_run && cli.is_run() {
-        return check::check(cli, &config, &plugins, &log).map_err(AppError::Problems);
+        return check::check(cli, &config, &plugins, &plugins_log).map_err(AppError::Problems);
     }
-    let states = plugins.init(config.evaluation_threads.get(), &log)?;
+    let states = plugins.init(config.evaluation_threads.get(), &plugins_log)?;
     if let Some(source) = cli.list() {
         return commands::list_fields(
             cli,
@@ -109,21 +109,23 @@ fn tool(result: Result<(), AppError>) -> Result<(), AppError> {
 }
 
 /// Reads the configuration, starts the log, and writes to it what is known so far.
-fn load_config(cli: &Cli) -> Result<Config, AppError> {
+fn load_config(cli: &Cli) -> Result<(Config, Log), AppError> {
     let config = Config::load(cli)?;
-    logging::start(&config.log, config.time_format_iso_8601);
+    let log = Log::new(&config.log);
+    log.start();
     tracing::info!(
         "Shikra version: {} ({})",
         commands::version::SHIKRA_VERSION,
         std::env::consts::ARCH
     );
+    tracing::debug!("CLI args: {}", commands::command_line());
     config.log();
     if cli.print.is_some() {
         tracing::warn!(
             "The -p/--print option is deprecated and will be removed. Use -o append_output=... instead."
         );
     }
-    Ok(config)
+    Ok((config, log))
 }
 
 /// This program's own path, beside which plugins may lie.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::app::AppError;
 use crate::cli::{Cli, ListFormat};
 use crate::commands::fields::Listing;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::plugins::Plugins;
 use crate::rules::{self, LoadedRules, RulesError, RulesLoader};
 use crate::rules_files;
@@ -39,8 +39,13 @@ pub(crate) fn list_events(cli: &Cli) -> Result<(), AppError> {
 
 /// `--support`.
 pub(crate) fn support(cli: &Cli, plugins: &Plugins, rules: &LoadedRules) -> Result<(), AppError> {
-    let command_line = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    print_json(&support::report(cli, command_line, plugins, rules))
+    print_json(&support::report(cli, plugins, rules))
+}
+
+/// The command line that this process was started by, without secrets.
+pub(crate) fn command_line() -> String {
+    let words = std::env::args_os().map(|word| config::without_secret(&word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// `--page-size`.

@@ -41,7 +41,7 @@ mod webserver;
 pub(crate) use alerts::AlertsConfig;
 pub(crate) use dump::{dump, without_secret};
 pub(crate) use finding::{ConfigError, Notice, NoticeLevel};
-pub(crate) use logging::LogConfig;
+pub(crate) use logging::{LogConfig, LogFormat};
 pub(crate) use metrics::MetricsConfig;
 pub(crate) use outputs::{
     CertificateAuthority, HttpOutputConfig, OutputsConfig, SpoolConfig, WhenFull,
@@ -129,7 +129,6 @@ impl Config {
         [
             ("plugins", !self.plugins.are_same_libraries(&new.plugins)),
             ("evaluation_threads", self.evaluation_threads != new.evaluation_threads),
-            ("log_*", self.log != new.log),
             (
                 "metrics.plugins_metrics_enabled",
                 self.metrics.asks_plugins() != new.metrics.asks_plugins(),
@@ -172,16 +171,17 @@ impl Config {
         unsupported::read(root);
         // It was acted upon when files were merged.
         root.entry("config_files", include::shape());
+        let time_format_iso_8601 = root.flag("time_format_iso_8601", false);
         Config {
             plugins,
             rules: RulesConfig::read(root),
             alerts: AlertsConfig::read(root),
             outputs: OutputsConfig::read(root),
-            log: LogConfig::read(root),
+            log: LogConfig::read(root, time_format_iso_8601),
             metrics: MetricsConfig::read(root, webserver.enabled && webserver.serves_metrics),
             webserver,
             evaluation_threads: evaluation_threads(root),
-            time_format_iso_8601: root.flag("time_format_iso_8601", false),
+            time_format_iso_8601,
             watch_config_files: root.flag("watch_config_files", true),
             files: Vec::new(),
             notices: Vec::new(),

@@ -1,69 +1,173 @@
-//! Log lines on standard error, in Falco's form.
+//! The agent's log: on standard error and to syslog, as text or JSON.
+
+mod line;
+mod repeats;
+mod syslog;
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use jiff::{Timestamp, ZonedDateTime};
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use plugin_host::{LogSeverity, LogSink};
 use rules_engine::Priority;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogConfig;
+use crate::logging::line::Message;
+use crate::logging::repeats::Repeats;
+use crate::logging::syslog::Syslog;
 
-/// Starts logging.
-///
-/// # Panics
-///
-/// When called twice.
-pub(crate) fn start(config: &LogConfig, iso_8601: bool) {
-    tracing_subscriber::fmt()
-        .with_max_level(level(config))
-        .with_writer(std::io::stderr)
-        .event_format(FalcoLine { iso_8601 })
-        .init();
+/// Where the daemon of a Linux system listens.
+const SYSLOG_SOCKET: &str = "/dev/log";
+
+/// Marks what plugins say, which `log_level` does not filter. `plugin` is the name of its field.
+const PLUGINS: &str = "plugins";
+
+/// The settings of the log, which may change while it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Log(Arc<ArcSwap<LogConfig>>);
+
+/// Writes what is logged.
+struct Writer {
+    config: Arc<ArcSwap<LogConfig>>,
+    syslog: Syslog,
+    /// Whether it was said that no daemon takes messages.
+    misses_syslog: AtomicBool,
+    repeats: Mutex<Repeats>,
 }
 
-fn level(config: &LogConfig) -> LevelFilter {
-    if !config.enabled {
-        return LevelFilter::OFF;
+impl Log {
+    pub(crate) fn new(config: &LogConfig) -> Log {
+        Log(Arc::new(ArcSwap::from_pointee(config.clone())))
     }
-    match config.level {
+
+    /// Starts logging.
+    ///
+    /// # Panics
+    ///
+    /// When called twice.
+    pub(crate) fn start(&self) {
+        let writer = Writer::new(Arc::clone(&self.0), SYSLOG_SOCKET.into());
+        tracing_subscriber::registry().with(writer).init();
+    }
+
+    /// Logs by these settings from now on.
+    pub(crate) fn change(&self, config: &LogConfig) {
+        self.0.store(Arc::new(config.clone()));
+        // Which levels are wanted is remembered where messages come from.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// Passes on what plugins log, as far as `libs_logger` wants it.
+    pub(crate) fn of_plugins(&self) -> Arc<LogSink> {
+        let config = Arc::clone(&self.0);
+        Arc::new(move |severity, plugin, message| {
+            if config.load().plugin_severity.is_none_or(|least| severity > least) {
+                return;
+            }
+            let message = without_sdk_prefix(message);
+            match severity {
+                LogSeverity::Fatal | LogSeverity::Critical | LogSeverity::Error => {
+                    tracing::error!(target: PLUGINS, plugin, "{message}");
+                }
+                LogSeverity::Warning => tracing::warn!(target: PLUGINS, plugin, "{message}"),
+                LogSeverity::Notice | LogSeverity::Info => {
+                    tracing::info!(target: PLUGINS, plugin, "{message}");
+                }
+                LogSeverity::Debug | LogSeverity::Trace => {
+                    tracing::debug!(target: PLUGINS, plugin, "{message}");
+                }
+            }
+        })
+    }
+}
+
+impl Writer {
+    fn new(config: Arc<ArcSwap<LogConfig>>, syslog: PathBuf) -> Writer {
+        Writer {
+            config,
+            syslog: Syslog::new(syslog),
+            misses_syslog: AtomicBool::new(false),
+            repeats: Mutex::default(),
+        }
+    }
+
+    /// `stderr` takes whole lines.
+    fn write(&self, message: &Message<'_>, stderr: &mut impl Write) -> io::Result<()> {
+        let config = self.config.load();
+        let mut is_to_show = config.stderr;
+        if config.syslog {
+            match self.syslog.send(message.level, &message.plain()) {
+                Ok(()) => self.misses_syslog.store(false, Ordering::Relaxed),
+                Err(error) => {
+                    // It must be seen somewhere.
+                    is_to_show = true;
+                    if !self.misses_syslog.swap(true, Ordering::Relaxed) {
+                        let text = format!(
+                            "log_syslog: no daemon takes messages at {SYSLOG_SOCKET} ({error}), the \
+                             log goes to standard error"
+                        );
+                        let notice = Message { level: Level::WARN, plugin: None, text: &text };
+                        let line = notice.line(config.format, Timestamp::now());
+                        stderr.write_all(line.as_bytes())?;
+                    }
+                }
+            }
+        }
+        if is_to_show {
+            stderr.write_all(message.line(config.format, Timestamp::now()).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Writer {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        let config = self.config.load();
+        let is_wanted = metadata.target() == PLUGINS || *metadata.level() <= level(config.level);
+        is_wanted && (config.stderr || config.syslog)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let text = fields.message.trim_end_matches('\n');
+        let level = *event.metadata().level();
+        let plugin = fields.plugin.as_deref();
+        // What tells the steps of a run has to come each time.
+        let may_be_counted = level <= Level::WARN || plugin.is_some();
+        let suffix = if may_be_counted {
+            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            repeats.suffix(text, Instant::now())
+        } else {
+            Some(String::new())
+        };
+        let Some(suffix) = suffix else { return };
+        let message = Message { level, plugin, text: &format!("{text}{suffix}") };
+        // Where would one say that nobody reads the log?
+        self.write(&message, &mut io::stderr().lock()).ok();
+    }
+}
+
+/// Levels of Falco that `tracing` lacks count as the next one.
+fn level(level: Priority) -> Level {
+    match level {
         Priority::Emergency | Priority::Alert | Priority::Critical | Priority::Error => {
-            LevelFilter::ERROR
+            Level::ERROR
         }
-        Priority::Warning => LevelFilter::WARN,
-        Priority::Notice | Priority::Informational => LevelFilter::INFO,
-        Priority::Debug => LevelFilter::DEBUG,
+        Priority::Warning => Level::WARN,
+        Priority::Notice | Priority::Informational => Level::INFO,
+        Priority::Debug => Level::DEBUG,
     }
-}
-
-/// Passes on what plugins log, as far as `libs_logger` wants it.
-pub(crate) fn of_plugins(config: &LogConfig) -> Arc<LogSink> {
-    let wanted = config.plugin_severity;
-    Arc::new(move |severity, component, message| {
-        if wanted.is_none_or(|least| severity > least) {
-            return;
-        }
-        let message = without_sdk_prefix(message);
-        match severity {
-            LogSeverity::Fatal | LogSeverity::Critical | LogSeverity::Error => {
-                tracing::error!("[libs]: {component}: {message}");
-            }
-            LogSeverity::Warning => tracing::warn!("[libs]: {component}: {message}"),
-            LogSeverity::Notice | LogSeverity::Info => {
-                tracing::info!("[libs]: {component}: {message}");
-            }
-            LogSeverity::Debug | LogSeverity::Trace => {
-                tracing::debug!("[libs]: {component}: {message}");
-            }
-        }
-    })
 }
 
 /// The message without what the plugin SDK for Rust puts before it: the level in brackets, and in debug builds the place
@@ -82,44 +186,6 @@ fn without_sdk_prefix(message: &str) -> &str {
         .map_or(message, |(_, text)| text)
 }
 
-/// `Wed Jul 01 10:00:00 2026: message`, or with ISO times `2026-07-01T10:00:00+0000: message`. Like stock, a line
-/// does not show its level.
-///
-/// Source: `falco_logger::log` in Falco 0.45-dev.
-struct FalcoLine {
-    iso_8601: bool,
-}
-
-impl<S, N> FormatEvent<S, N> for FalcoLine
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        if self.iso_8601 {
-            write!(writer, "{}: ", Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S+0000"))?;
-        } else {
-            write!(writer, "{}: ", ZonedDateTime::now().strftime("%a %b %d %H:%M:%S %Y"))?;
-        }
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        for c in message.0.trim_end_matches('\n').chars() {
-            // What a plugin or a file says must not steer the terminal. Our own reports have several lines.
-            match c {
-                '\n' => writer.write_char(c)?,
-                c if c.is_control() => write!(writer, "{}", c.escape_default())?,
-                c => writer.write_char(c)?,
-            }
-        }
-        writer.write_char('\n')
-    }
-}
-
 /// An error and what caused it, in one line.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -131,12 +197,22 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-struct Message(String);
+#[derive(Default)]
+struct Fields {
+    message: String,
+    plugin: Option<String>,
+}
 
-impl Visit for Message {
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "plugin" {
+            self.plugin = Some(value.to_owned());
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            self.0 = format!("{value:?}");
+            self.message = format!("{value:?}");
         }
     }
 }
@@ -157,5 +233,33 @@ mod tests {
         check("plain", "plain");
         check("peer[INFO] said", "peer[INFO] said");
         check("it said x.rs:1[INFO] y", "it said x.rs:1[INFO] y");
+    }
+
+    #[test]
+    fn without_a_daemon_the_log_goes_to_standard_error_which_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = crate::config::LogConfig {
+            stderr: false,
+            syslog: true,
+            format: crate::config::LogFormat::Text { iso_8601: true },
+            level: Priority::Debug,
+            plugin_severity: None,
+        };
+        let path = folder.path().join("log");
+        let writer = Writer::new(Arc::new(ArcSwap::from_pointee(config)), path.clone());
+        let write = |text: &str| {
+            let mut stderr = Vec::new();
+            writer.write(&Message { level: Level::INFO, plugin: None, text }, &mut stderr).unwrap();
+            String::from_utf8(stderr).unwrap()
+        };
+        let first = write("one");
+        assert_eq!(first.lines().count(), 2, "{first}");
+        assert!(
+            first.contains("no daemon takes messages") && first.ends_with(": one\n"),
+            "{first}"
+        );
+        assert_eq!(write("two").lines().count(), 1);
+        let _daemon = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert_eq!(write("three"), "");
     }
 }

@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
-use plugin_host::{InitError, LogSink};
+use plugin_host::InitError;
 use rules_engine::Priority;
 
 use crate::alert::AlertFormat;
 use crate::cli::Cli;
 use crate::config::{self, Config, ConfigError};
 use crate::extraction::SourceProgram;
-use crate::logging::with_causes;
+use crate::logging::{Log, with_causes};
 use crate::metrics::{Files, now_ns};
 use crate::plugins::Plugins;
 use crate::reload::watch::Watch;
@@ -66,8 +66,7 @@ pub(crate) struct Reload {
     /// Of the configuration that was read last, be it in force or not: its files are those to watch.
     pub(crate) loader: RulesLoader,
     pub(crate) plugins: Arc<Plugins>,
-    /// Takes what plugins log.
-    pub(crate) log: Arc<LogSink>,
+    pub(crate) log: Log,
     pub(crate) sources: OpenSources,
     pub(crate) services: Arc<Services>,
     /// The rules files in force.
@@ -223,6 +222,9 @@ impl Reload {
         }
         changes.into_iter().for_each(|(changes, change)| changes.put(change));
         self.services.apply(prepared);
+        if self.config.log != config.log {
+            self.log.change(&config.log);
+        }
         self.services.facts.set_files(Files::new(&loaded, &config));
         for setting in self.config.needs_restart(&config) {
             tracing::warn!("A change of '{setting}' needs a restart, all else is in force");

@@ -72,6 +72,10 @@ impl RulesLoader {
         for path in &found.ignored {
             tracing::info!("No rules file at {}", path.display());
         }
+        tracing::debug!("Configured rules filenames:");
+        for path in if self.arguments.is_empty() { &self.configured } else { &self.arguments } {
+            tracing::debug!("   {}", path.display());
+        }
         let files = rules_files::read(&found.paths)?;
         let Load { reports, requirements, ruleset } =
             rules_engine::load(&files, &self.environment, &self.settings);

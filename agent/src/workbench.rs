@@ -15,7 +15,7 @@ use crate::cli::Cli;
 use crate::config::Config;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
-use crate::logging;
+use crate::logging::Log;
 use crate::plugins::Plugins;
 use crate::rules::{self, RulesError, RulesLoader};
 use crate::rules_files;
@@ -61,7 +61,7 @@ impl Workbench {
         }
         let executable = std::env::current_exe().unwrap_or_default();
         let plugins = Plugins::load(&config, &executable)?;
-        let all_states = plugins.init(1, &logging::of_plugins(&config.log))?;
+        let all_states = plugins.init(1, &Log::new(&config.log).of_plugins())?;
         let mut states = HashMap::new();
         for (source, state) in plugins.sources.iter().zip(all_states) {
             let (Some(index), Some(input)) = (source.input, state.input) else { continue };

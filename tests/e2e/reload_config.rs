@@ -4,6 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::agent::{Agent, CONFIGMAP_RULE, Poster, Setup, configmap_event_by};
 use crate::http;
 
@@ -212,6 +214,22 @@ fn what_needs_a_restart_is_said_and_all_else_applied() {
     agent.wait_for_log("A change of 'plugins' needs a restart, all else is in force");
     agent.wait_for_log("Rules reloaded");
     assert!(alert(&setup, &mut agent, "bob").ends_with("changed"));
+    check_source_stayed_open(agent);
+}
+
+#[test]
+fn the_log_changes_its_form_and_level_without_a_restart() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&["-o", "watch_config_files=false"]);
+    alert(&setup, &mut agent, "ann");
+    append(&setup, "log_format: json\nlog_level: debug");
+    agent.signal("HUP");
+    let line = agent.wait_for_log("Rules reloaded");
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["msg"], "Rules reloaded");
+    assert_eq!((&line["level"], &line["source"]), (&"info".into(), &"shikra".into()));
+    agent.signal("HUP");
+    agent.wait_for_log(r#""level":"debug""#);
     check_source_stayed_open(agent);
 }
 

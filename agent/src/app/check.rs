@@ -11,7 +11,7 @@ use crate::app::{AppError, executable, select};
 use crate::cli::Cli;
 use crate::commands;
 use crate::config::{Config, NoticeLevel};
-use crate::logging::{self, with_causes};
+use crate::logging::{Log, with_causes};
 use crate::outputs::Outputs;
 use crate::plugins::Plugins;
 use crate::rules::{RulesError, RulesLoader};
@@ -49,7 +49,7 @@ pub(super) fn run(cli: &Cli) -> Result<(), AppError> {
         commands::print(&format!("{kind}: {}\n", notice.text))?;
     }
     let plugins = Plugins::load(&config, &executable())?;
-    check(cli, &config, &plugins, &logging::of_plugins(&config.log))?;
+    check(cli, &config, &plugins, &Log::new(&config.log).of_plugins())?;
     for file in &config.files {
         commands::print(&format!("{}: Ok\n", file.path.display()))?;
     }

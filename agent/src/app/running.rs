@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use plugin_host::LogSink;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +17,7 @@ use crate::commands;
 use crate::config::{Config, OnFailure};
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
-use crate::logging::with_causes;
+use crate::logging::{Log, with_causes};
 use crate::metrics::{EnabledSource, Facts, Files, Metrics, now_ns};
 use crate::outputs::Outputs;
 use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
@@ -41,7 +40,7 @@ pub(super) struct Start<'a> {
     pub(super) config: Config,
     pub(super) plugins: Plugins,
     /// Takes what plugins log.
-    pub(super) log: Arc<LogSink>,
+    pub(super) log: Log,
     pub(super) loader: RulesLoader,
     pub(super) rules: LoadedRules,
 }
@@ -181,7 +180,7 @@ impl Start<'_> {
             })?;
             let thread = SourceThread {
                 event_source: source.name.clone(),
-                input: loaded.input(&self.log),
+                input: loaded.input(&self.log.of_plugins()),
                 evaluator,
                 program,
                 changes,

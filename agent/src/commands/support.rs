@@ -5,19 +5,13 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::commands::version;
+use crate::commands::{command_line, version};
 use crate::config;
 use crate::plugins::Plugins;
 use crate::rules::LoadedRules;
 
 /// The keys are stock's; secrets of the configuration and of the command line are left out.
-pub(crate) fn report(
-    cli: &Cli,
-    command_line: impl Iterator<Item = String>,
-    plugins: &Plugins,
-    rules: &LoadedRules,
-) -> Value {
-    let command_line: Vec<_> = command_line.map(|word| config::without_secret(&word)).collect();
+pub(crate) fn report(cli: &Cli, plugins: &Plugins, rules: &LoadedRules) -> Value {
     let rules_files = rules.paths.iter().map(|path| {
         let content = fs::read(path).unwrap_or_default();
         let content = String::from_utf8_lossy(&content);
@@ -27,7 +21,7 @@ pub(crate) fn report(
         "version": version::FALCO_VERSION,
         "shikra_version": version::SHIKRA_VERSION,
         "engine_info": version::json(Some(plugins)),
-        "cmdline": command_line.join(" "),
+        "cmdline": command_line(),
         "config": config::dump(cli),
         "rules_files": rules_files.collect::<Vec<_>>(),
         "system_info": {

@@ -31,19 +31,36 @@ const SEVERITIES: [(&str, LogSeverity); 8] = [
 /// The settings of the agent's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogConfig {
-    /// Whether there is a log, on standard error.
-    pub(crate) enabled: bool,
+    /// Whether messages go to standard error.
+    pub(crate) stderr: bool,
+    /// Whether messages go to the syslog daemon.
+    pub(crate) syslog: bool,
+    pub(crate) format: LogFormat,
     /// Less severe messages are not logged. Levels have the names of priorities.
     pub(crate) level: Priority,
     /// The least severe messages of plugins that are logged; `None` if they are not at all.
     pub(crate) plugin_severity: Option<LogSeverity>,
 }
 
+/// What a line on standard error looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Falco's, with local times, or with ISO 8601 in UTC.
+    Text { iso_8601: bool },
+    /// An object a line.
+    Json,
+}
+
 impl LogConfig {
-    pub(super) fn read(root: &mut Section<'_, '_>) -> LogConfig {
+    pub(super) fn read(root: &mut Section<'_, '_>, iso_8601: bool) -> LogConfig {
+        let text = LogFormat::Text { iso_8601 };
+        let formats = [("text", text), ("json", LogFormat::Json)];
         LogConfig {
-            // Service managers and container runtimes pass standard error on to wherever logs belong.
-            enabled: root.flag("log_stderr", false) | root.flag("log_syslog", true),
+            stderr: root.flag("log_stderr", false),
+            syslog: root.flag("log_syslog", true),
+            format: root.word("log_format", text, &formats, |found| {
+                format!("expected text or json, found `{found}`")
+            }),
             level: root.word("log_level", Priority::Informational, &LEVELS, |text| {
                 format!("Unknown log level {text}")
             }),

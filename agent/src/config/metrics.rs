@@ -11,6 +11,8 @@ pub(crate) struct MetricsConfig {
     pub(crate) enabled: bool,
     /// Time between two snapshots.
     pub(crate) interval: Duration,
+    /// The same as it was written.
+    pub(crate) interval_text: String,
     /// Whether a snapshot is sent as an alert.
     pub(crate) output_rule: bool,
     /// A file that snapshots are appended to.
@@ -51,6 +53,7 @@ impl MetricsConfig {
                         }
                     }
                 });
+            let interval_text = section.text("interval", "1h");
             for key in [
                 "state_counters_enabled",
                 "kernel_event_counters_enabled",
@@ -66,6 +69,7 @@ impl MetricsConfig {
             let config = MetricsConfig {
                 enabled,
                 interval,
+                interval_text,
                 output_rule: section.flag("output_rule", false),
                 output_file: (!output_file.is_empty()).then(|| output_file.into()),
                 rules_counters: section.flag("rules_counters_enabled", true),

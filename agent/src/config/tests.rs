@@ -82,7 +82,6 @@ fn an_empty_file_gives_the_defaults_of_stock() {
     assert!(!config.outputs.is_any_enabled() && !config.webserver.enabled);
     assert_eq!((config.webserver.port, config.webserver.healthz_path.as_str()), (8765, "/healthz"));
     assert!(config.watch_config_files && !config.time_format_iso_8601);
-    assert!(config.log.enabled);
     assert!(config.notices.is_empty());
 }
 
@@ -371,14 +370,16 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
-fn what_is_meant_for_syslog_is_logged_too() {
-    for (text, expected) in [
-        ("log_stderr: true\nlog_syslog: false\n", true),
-        ("log_stderr: false\nlog_syslog: true\n", true),
-        ("log_stderr: false\nlog_syslog: false\n", false),
-    ] {
-        assert_eq!(load(text, &[]).log.enabled, expected, "{text}");
-    }
+fn the_log_goes_where_it_shall_in_the_form_that_is_wanted() {
+    let log = load("", &[]).log;
+    assert!(!log.stderr && log.syslog);
+    assert_eq!(log.format, LogFormat::Text { iso_8601: false });
+    let log = load("log_stderr: yes\nlog_syslog: no\ntime_format_iso_8601: true", &[]).log;
+    assert!(log.stderr && !log.syslog);
+    assert_eq!(log.format, LogFormat::Text { iso_8601: true });
+    assert_eq!(load("log_format: json", &[]).log.format, LogFormat::Json);
+    let error = load_error("log_format: xml", &[]);
+    assert!(error.starts_with("log_format: expected text or json, found `xml`"), "{error}");
 }
 
 #[test]
@@ -405,7 +406,7 @@ fn the_shipped_file_is_right() {
     assert_eq!(config.notices, []);
     let names: Vec<_> = config.plugins.list.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(names, ["k8saudit", "filetail", "json"]);
-    assert!(config.outputs.stdout && config.webserver.enabled && config.log.enabled);
+    assert!(config.outputs.stdout && config.webserver.enabled && config.log.stderr);
 }
 
 #[test]

@@ -72,8 +72,8 @@ impl Snapshots {
                 .map_err(|source| SnapshotsError::File { path: path.clone(), source })?;
         }
         tracing::info!(
-            "Setting metrics interval to {:?}, equivalent to {} (ms)",
-            setup.config.interval,
+            "Setting metrics interval to {}, equivalent to {} (ms)",
+            setup.config.interval_text,
             setup.config.interval.as_millis()
         );
         let (stop, stopped) = sync_channel(0);

@@ -70,7 +70,7 @@ impl Reload {
     }
 
     fn init(&self, plugin: &LoadedPlugin, settings: &PluginConfig) -> Result<Plugin, InitError> {
-        plugin.library.init(&settings.init_config, Arc::clone(&self.log))
+        plugin.library.init(&settings.init_config, self.log.of_plugins())
     }
 }
 
