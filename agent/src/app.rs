@@ -97,6 +97,7 @@ fn run_command(command: &Command, cli: &Cli) -> Result<(), AppError> {
         Command::Config(ConfigCommand::Check) => check::run(cli),
         Command::Test(arguments) => tool(rule_tests::run(cli, arguments)),
         Command::Explain(arguments) => tool(explain::run(cli, arguments)),
+        Command::Top { url, count } => commands::top::run(url, *count),
     }
 }
 

@@ -4,6 +4,7 @@ mod events;
 mod fields;
 mod plugins;
 mod support;
+pub(crate) mod top;
 pub(crate) mod version;
 
 use std::fs;

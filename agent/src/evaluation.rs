@@ -7,13 +7,16 @@
 
 use std::ffi::CString;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use plugin_host::{Batch, Event, Plugin};
 use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use rules_engine::{Detection, Evaluator, EventInfo};
 
 use crate::extraction::{Extraction, SourceProgram};
+use crate::metrics::{SourceCosts, TIMED_EVERY};
 use crate::plugins::PluginStates;
 
 /// So many events are taken at once. They take some 50 µs and more, beside which waking a thread costs little.
@@ -26,6 +29,7 @@ pub(crate) struct BatchEvaluator {
     /// On the source's own thread, with the state that produced the events.
     own: Worker,
     helpers: Option<Helpers>,
+    costs: Arc<SourceCosts>,
     /// Of the last event. Goes on when the source is opened again: plugins keep what they know of an event by its number.
     number: u64,
     first_timestamp_ns: Option<u64>,
@@ -83,6 +87,7 @@ impl BatchEvaluator {
         input: usize,
         extractors: PluginStates,
         helpers: Vec<PluginStates>,
+        costs: Arc<SourceCosts>,
     ) -> Result<Self, ThreadPoolBuildError> {
         let source = SourceInfo {
             name: event_source.to_owned(),
@@ -92,7 +97,7 @@ impl BatchEvaluator {
         };
         let own = Worker::new(extractors);
         let helpers = Helpers::start(event_source, helpers)?;
-        Ok(BatchEvaluator { source, own, helpers, number: 0, first_timestamp_ns: None })
+        Ok(BatchEvaluator { source, own, helpers, costs, number: 0, first_timestamp_ns: None })
     }
 
     /// Appends the detections of all events of `batch`, in order.
@@ -133,6 +138,9 @@ impl BatchEvaluator {
             }
             _ => self.own.evaluate(&shares, 0..events.len(), &mut Some(batch), detections),
         }
+        let helpers = self.helpers.iter_mut().flat_map(|helpers| &mut helpers.workers);
+        let evaluators = helpers.chain([&mut self.own]).map(|worker| &mut worker.evaluator);
+        self.costs.take(&program.program, evaluators);
     }
 
     /// How many threads help.
@@ -230,7 +238,14 @@ impl Worker {
                 batch: batch.as_deref_mut(),
                 states: &mut self.states,
             };
-            self.evaluator.evaluate(&program.program, &info, &mut extraction, detections);
+            let (evaluator, program) = (&mut self.evaluator, &program.program);
+            if number.is_multiple_of(TIMED_EVERY) {
+                let start = Instant::now();
+                let clock = || start.elapsed();
+                evaluator.evaluate_timed(program, &info, &mut extraction, &clock, detections);
+            } else {
+                evaluator.evaluate(program, &info, &mut extraction, detections);
+            }
         }
     }
 }

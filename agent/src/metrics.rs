@@ -3,6 +3,7 @@
 mod facts;
 mod host;
 mod plugins;
+mod rule_costs;
 mod snapshot;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use prometheus_client::registry::Registry;
 use rules_engine::RuleInfo;
 
 pub(crate) use self::facts::{EnabledSource, Facts, FileHash, Files, now_ns};
+pub(crate) use self::rule_costs::{RuleCosts, RuleRow, SourceCosts, TIMED_EVERY};
 pub(crate) use self::snapshot::{SnapshotSetup, Snapshots, SnapshotsError};
 
 use self::plugins::PluginMetrics;
@@ -44,6 +46,8 @@ pub(crate) struct Metrics {
     spool_bytes: Family<Labels, Gauge>,
     /// Alerts dropped by all outputs.
     all_dropped: Counter,
+    /// What rules cost.
+    pub(crate) rule_costs: Arc<RuleCosts>,
     /// Reloads that took effect.
     pub(crate) reloads: Counter,
     /// Reloads that were refused, so that all stayed as it was.
@@ -103,6 +107,8 @@ impl Metrics {
         let for_plugins = all.sub_registry_with_prefix("plugins");
         for_plugins.register_collector(Box::new(Arc::clone(&plugins)));
         let registry = all.sub_registry_with_prefix("falco");
+        let rule_costs = Arc::<RuleCosts>::default();
+        registry.register_collector(Box::new(Arc::clone(&rule_costs)));
         let version = Labels::from([("version".into(), env!("CARGO_PKG_VERSION").into())]);
         let info = Family::<Labels, Gauge>::default();
         info.get_or_create(&version).set(1);
@@ -121,6 +127,7 @@ impl Metrics {
             spool_alerts: Family::default(),
             spool_bytes: Family::default(),
             all_dropped: Counter::default(),
+            rule_costs,
             reloads: Counter::default(),
             reload_failures: Counter::default(),
             reload_timestamp_ns: Gauge::default(),

@@ -74,6 +74,7 @@ impl Workbench {
                 index,
                 state.extractors,
                 Vec::new(),
+                Arc::default(),
             )
             .map_err(cannot_start_threads)?;
             states.insert(source.name.clone(), State { input, plugin_id, evaluator });

@@ -90,5 +90,7 @@ pub use load::{
     RuleMatching, RulesFile, Ruleset, Selection, Settings, load,
 };
 pub use priority::{Priority, UnknownPriority};
-pub use program::{Evaluator, EventInfo, Extract, FieldId, FieldUse, Program, Values};
+pub use program::{
+    Clock, Evaluator, EventInfo, Extract, FieldId, FieldUse, Program, RuleCost, Values,
+};
 pub use schema::json_schema;

@@ -14,6 +14,7 @@
 //! ```
 
 mod compile;
+mod cost;
 mod evaluate;
 mod expression;
 mod index;
@@ -32,7 +33,8 @@ use crate::field::{FieldType, Provider};
 use crate::load::RuleMatching;
 
 pub(crate) use compile::RuleToCompile;
-pub use evaluate::{Evaluator, EventInfo, Extract};
+pub use cost::RuleCost;
+pub use evaluate::{Clock, Evaluator, EventInfo, Extract};
 pub(crate) use values::ValueStore;
 pub use values::Values;
 

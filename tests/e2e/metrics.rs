@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::agent::{Setup, configmap_event};
+use crate::agent::{Setup, configmap_event, configmap_event_by};
 use crate::http;
 
 const ENABLED: &[&str] =
@@ -122,6 +122,39 @@ fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
     let found: Vec<_> = samples.iter().filter(fits).collect();
     assert_eq!(found.len(), 1, "{name} {labels:?}");
     found[0].value
+}
+
+#[test]
+fn rules_are_shown_with_what_they_cost() {
+    let setup = Setup::new();
+    let mut agent = setup.start(&[ENABLED, &["-v", "-o", "evaluation_threads=2"]].concat());
+    let url = format!("http://127.0.0.1:{}/metrics", setup.webserver_port);
+    http::get_until(setup.webserver_port, "/readyz", 200);
+    let early = setup.run(&["top", &url]);
+    assert!(
+        !early.status.success() && early.stderr.contains("has no numbers of rules yet"),
+        "{early:?}"
+    );
+    // Enough for a sample of them.
+    let events: Vec<_> = (0..300).map(|user| configmap_event_by(&format!("u{user}"))).collect();
+    let list = format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{}]}}"#,
+        events.join(",")
+    );
+    assert_eq!(http::post(setup.webhook_port, &list).status, 200);
+    agent.wait_for_alert("user=u299 ");
+
+    let (samples, _) = parse(&http::get(setup.webserver_port, "/metrics").body, Format::Prometheus);
+    let rule = [("rule_name", "ConfigMap seen"), ("source", "k8s_audit")];
+    let of_rule =
+        |name: &str| value(&samples, &format!("falcosecurity_falco_rules_{name}_total"), &rule);
+    assert_eq!(of_rule("evaluations"), 300.0);
+    assert!(of_rule("evaluation_seconds") > 0.0);
+    let top = setup.run(&["top", &url, "-n", "1"]).stdout;
+    let rest = "         300         300  ConfigMap seen (k8s_audit)";
+    assert!(top.starts_with("TIME %") && top.contains("\n 100.0 ") && top.ends_with(rest), "{top}");
+    let finished = agent.stop();
+    assert!(finished.stderr.contains(rest), "{}", finished.stderr);
 }
 
 /// C56

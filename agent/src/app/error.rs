@@ -7,6 +7,7 @@ use plugin_host::{InitError, OpenError};
 
 use crate::app::check::Problems;
 use crate::app::select::SelectError;
+use crate::commands::top::TopError;
 use crate::config::{ConfigError, DEFAULT_PATH};
 use crate::outputs::StartError;
 use crate::plugins::PluginsError;
@@ -22,6 +23,8 @@ pub(crate) enum AppError {
     Config(#[from] ConfigError),
     #[error("You must create a config file at {DEFAULT_PATH} or by passing -c")]
     NoConfig,
+    #[error(transparent)]
+    Top(#[from] TopError),
     #[error(transparent)]
     Plugins(#[from] PluginsError),
     #[error(transparent)]

@@ -161,6 +161,7 @@ impl Start<'_> {
                 input,
                 states.extractors,
                 states.helpers,
+                services.metrics.rule_costs.source(&source.name),
             )
             .map_err(|error| AppError::Start {
                 what: "the threads that evaluate events",
@@ -321,6 +322,7 @@ impl Running {
         print_summary(self.services.statistics.summary());
         if verbose {
             print_rates(&self.services);
+            print_costs(&self.services);
         }
         // Last, since the webserver and the handlers of signals run on it.
         drop(self.runtime);
@@ -340,6 +342,16 @@ fn print_rates(services: &Services) {
             "({}) Elapsed time: {elapsed:.3}, Captured Events: {events}, {rate:.2} eps",
             source.name
         );
+    }
+}
+
+/// Prints on standard error which rules cost most.
+#[expect(clippy::print_stderr, reason = "asked for by `-v`, whatever the log says")]
+fn print_costs(services: &Services) {
+    const SHOWN: usize = 20;
+    let rows = services.metrics.rule_costs.rows();
+    if !rows.is_empty() {
+        eprint!("{}", commands::top::table(rows, SHOWN));
     }
 }
 

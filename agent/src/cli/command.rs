@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::commands::top::DEFAULT_URL;
+
 /// What is done instead of a run.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
@@ -16,6 +18,15 @@ pub(crate) enum Command {
     Test(TestArguments),
     /// Shows why a rule matches an event, or why it does not.
     Explain(ExplainArguments),
+    /// Shows which rules of a running agent cost most time.
+    Top {
+        /// Where its metrics are; `-` reads them from standard input.
+        #[arg(value_name = "URL", default_value = DEFAULT_URL)]
+        url: String,
+        /// How many rules are shown.
+        #[arg(short = 'n', value_name = "COUNT", default_value_t = 20)]
+        count: usize,
+    },
 }
 
 /// What `shikra test` is told.

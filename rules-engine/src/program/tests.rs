@@ -1,6 +1,7 @@
 //! Programs against a naive walk of their conditions, and what is shared in them.
 
 mod agreement;
+mod costs;
 mod naive;
 mod outline;
 mod outputs;

@@ -10,7 +10,7 @@ use crate::program::index::IndexNode;
 use crate::program::predicate::CompiledTest;
 use crate::program::{Combination, ExpressionId, Node, NodeId};
 
-fn compile(conditions: &[&str]) -> Program {
+pub(super) fn compile(conditions: &[&str]) -> Program {
     let catalogue = catalogue();
     let rules: Vec<_> = conditions
         .iter()
