@@ -153,7 +153,8 @@ impl Workbench {
     fn evaluate(&mut self, program: &SourceProgram, source: &str, event: &Value) -> Vec<Detection> {
         let state = self.states.get_mut(source).expect("the caller asked whether it is known");
         let mut detections = Vec::new();
-        let payload = event.to_string();
+        // An event that is a text is that text: a line of a file.
+        let payload = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
         let made = MadeEvent::new(state.plugin_id, time_ns(event), payload.as_bytes());
         let mut made = made.expect("no text in memory is that long");
         let mut batch = state.input.batch_of(&mut made);

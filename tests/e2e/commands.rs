@@ -137,14 +137,20 @@ fn rules_files_are_checked() {
 fn shipped_rules_load_without_a_warning() {
     let setup = Setup::new();
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
-    for name in ["k8s_audit_rules.yaml", "filetail_rules.yaml"] {
-        let path = rules.join(name).display().to_string();
-        let all = "load_plugins=[k8saudit, filetail, json]";
-        let json = run(&setup, &["-V", &path, "-o", all, "-o", "json_output=true"]);
+    let path = |name: &str| rules.join(name).display().to_string();
+    let (audit, extra) = (path("k8s_audit_rules.yaml"), path("k8s_audit_extra_rules.yaml"));
+    let filetail = path("filetail_rules.yaml");
+    for files in [vec![audit.as_str()], vec![&audit, &extra], vec![&filetail]] {
+        let mut arguments = vec!["-o", "load_plugins=[k8saudit, filetail, json]"];
+        arguments.extend(["-o", "json_output=true"]);
+        files.iter().for_each(|file| arguments.extend(["-V", file]));
+        let json = run(&setup, &arguments);
         let results: Value = serde_json::from_str(&json).unwrap();
-        let result = &results["falco_load_results"][0];
-        assert_eq!((&result["successful"], &result["schema_valid"]), (&true.into(), &true.into()));
-        assert_eq!(result["warnings"], Value::Array(Vec::new()), "{name}");
+        for result in results["falco_load_results"].as_array().unwrap() {
+            let flags = (&result["successful"], &result["schema_valid"]);
+            assert_eq!(flags, (&true.into(), &true.into()));
+            assert_eq!(result["warnings"], Value::Array(Vec::new()), "{files:?}");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What people use to write rules: `test` and `explain`.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::agent::{CONFIGMAP_RULE, Finished, Setup, configmap_event};
@@ -109,6 +111,20 @@ fn without_a_test_a_rule_fails_where_tests_are_required() {
     setup.write("rules.yaml", &format!("{CONFIGMAP_RULE}{other}"));
     let output = test(&setup, 1, &["--require-tests"]);
     assert!(output.contains("rules.yaml:10: rule 'Other' has no test"), "{output}");
+}
+
+/// What `.ci/run` asks of the release build, and that the table of all rules is that of the documentation.
+#[test]
+fn every_shipped_rule_has_tests_and_stands_in_the_documentation() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tests = root.join("rules/tests").display().to_string();
+    let plugins = "load_plugins=[k8saudit, json, filetail]";
+    let arguments = ["test", &tests, "-o", plugins, "--require-tests", "--coverage=markdown"];
+    let finished = Setup::new().run(&arguments);
+    assert!(finished.status.success(), "{finished:?}");
+    let (_, tables) = finished.stdout.split_once("\n\n").unwrap();
+    let documentation = std::fs::read_to_string(root.join("docs/rules.md")).unwrap();
+    assert!(documentation.contains(tables), "docs/rules.md should have:\n{tables}");
 }
 
 const MACRO_RULE: &str = "
