@@ -2,10 +2,12 @@
 
 mod facts;
 mod host;
+mod ledger;
 mod plugins;
 mod rule_costs;
 mod snapshot;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -14,6 +16,7 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use rules_engine::RuleInfo;
 
@@ -21,9 +24,16 @@ pub(crate) use self::facts::{EnabledSource, Facts, FileHash, Files, now_ns};
 pub(crate) use self::rule_costs::{RuleCosts, RuleRow, SourceCosts, TIMED_EVERY};
 pub(crate) use self::snapshot::{SnapshotSetup, Snapshots, SnapshotsError};
 
+pub(crate) use self::ledger::Account;
+
+use self::ledger::Ledger;
 use self::plugins::PluginMetrics;
 
 type Labels = Vec<(String, String)>;
+
+/// Milliseconds where all keeps up, and hours where an outage was caught up with.
+const LAG_BUCKETS_S: [f64; 13] =
+    [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0];
 
 /// Every counter of the agent. One value, passed to whoever counts.
 ///
@@ -32,6 +42,8 @@ type Labels = Vec<(String, String)>;
 pub(crate) struct Metrics {
     registry: Registry,
     plugins: Arc<PluginMetrics>,
+    ledger: Arc<Ledger>,
+    lag: Family<Labels, Histogram, fn() -> Histogram>,
     events: Family<Labels, Counter>,
     source_failures: Family<Labels, Counter>,
     source_reopenings: Family<Labels, Counter>,
@@ -61,6 +73,8 @@ pub(crate) struct Metrics {
 pub(crate) struct SourceCounters {
     /// Events evaluated.
     pub(crate) events: Counter,
+    /// Seconds from an event to the delivery of its alert.
+    pub(crate) lag: Histogram,
     /// Failures of the source, while it ran or when it was opened.
     pub(crate) failures: Counter,
     /// Times that it was opened again after a failure.
@@ -113,7 +127,11 @@ impl Metrics {
         let info = Family::<Labels, Gauge>::default();
         info.get_or_create(&version).set(1);
         registry.register("version_info", "Version of the agent", info);
+        let ledger = Arc::<Ledger>::default();
+        registry.register_collector(Box::new(Arc::clone(&ledger)));
         let metrics = Metrics {
+            ledger,
+            lag: Family::new_with_constructor(|| Histogram::new(LAG_BUCKETS_S)),
             events: Family::default(),
             source_failures: Family::default(),
             source_reopenings: Family::default(),
@@ -157,6 +175,11 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        registry.register(
+            "alert_lag_seconds",
+            "From the time of an event to the delivery of its alert",
+            metrics.lag.clone(),
+        );
         for (name, help, gauge) in [
             ("output_spool_alerts", "Alerts that wait in a spool", &metrics.spool_alerts),
             ("output_spool_bytes", "Room that they take", &metrics.spool_bytes),
@@ -193,6 +216,7 @@ impl Metrics {
         let labels = Labels::from([("source".into(), name.into())]);
         SourceCounters {
             events: self.events.get_or_create_owned(&labels),
+            lag: self.lag.get_or_create_owned(&labels),
             failures: self.source_failures.get_or_create_owned(&labels),
             reopenings: self.source_reopenings.get_or_create_owned(&labels),
         }
@@ -227,6 +251,24 @@ impl Metrics {
         labels.sort();
         labels.dedup_by(|a, b| a.0 == b.0);
         self.matches.get_or_create(&labels).inc();
+    }
+
+    /// Counts events of one batch as evaluated.
+    pub(crate) fn evaluated(&self, event_source: &str, events: u64) {
+        self.ledger.evaluated(event_source, events);
+    }
+
+    /// Keeps what the plugin that feeds `event_source` tells of what it received; after the last time, `is_closed`.
+    pub(crate) fn keep_account(&self, event_source: &str, metrics: &[Metric], is_closed: bool) {
+        self.ledger.told(event_source, metrics);
+        if is_closed {
+            self.ledger.closed(event_source);
+        }
+    }
+
+    /// What became of what was received, by event source.
+    pub(crate) fn accounts(&self) -> BTreeMap<String, Account> {
+        self.ledger.accounts()
     }
 
     /// Keeps what `plugin` tells of itself in its state for `event_source`.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
 use plugin_host::{EventStream, NoBatch};
+use prometheus_client::metrics::histogram::Histogram;
 use rules_engine::Detection;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::alert::AlertFormat;
 use crate::config::OnFailure;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, now_ns};
 use crate::outputs::{AlertSender, OutputClosed};
 use crate::readiness::Readiness;
 use crate::shutdown::Request;
@@ -54,6 +55,8 @@ pub(crate) struct SourceThread {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether the plugins are asked for metrics of their own.
     pub(crate) asks_plugins_for_metrics: bool,
+    /// Whether they are asked at least at the end of a stream, for the ledger.
+    pub(crate) asks_plugins_at_end: bool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -105,10 +108,17 @@ impl SourceThread {
         // then the stream stays open to the end of the process, and whoever sent the batch sends it again.
         let mut stream = ManuallyDrop::new(stream);
         let result = self.evaluate_all(&mut stream);
-        self.store_plugin_metrics(&mut stream);
-        if !matches!(result, Err(SourceError::Outputs { .. })) {
-            drop(ManuallyDrop::into_inner(stream));
+        if matches!(result, Err(SourceError::Outputs { .. })) {
+            self.store_plugin_metrics(&mut stream);
+            return result;
         }
+        stream.close();
+        // Only now the plugin knows what nobody asked for.
+        self.store_plugin_metrics(&mut stream);
+        if self.asks_plugins_at_end {
+            self.metrics.keep_account(&self.event_source, &stream.metrics(), true);
+        }
+        drop(ManuallyDrop::into_inner(stream));
         result
     }
 
@@ -139,9 +149,13 @@ impl SourceThread {
             let utc_offset_s = ZonedDateTime::now().offset().seconds();
             self.evaluator.evaluate(&program, &mut batch, utc_offset_s, &mut detections);
             counters.events.inc_by(batch.len() as u64);
+            self.metrics.evaluated(&event_source, batch.len() as u64);
+            self.readiness.had_event(&event_source);
             // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
             // disk first. Full outputs make us wait, and the sender hears 429.
-            if let Err(source) = self.deliver(&mut detections, &program.format, utc_offset_s) {
+            let format = &program.format;
+            if let Err(source) = self.deliver(&mut detections, format, utc_offset_s, &counters.lag)
+            {
                 return Err(SourceError::Outputs { event_source, source });
             }
         }
@@ -154,6 +168,7 @@ impl SourceThread {
             return;
         }
         let metrics = stream.metrics();
+        self.metrics.keep_account(&self.event_source, &metrics, false);
         self.metrics.store_plugin(stream.plugin().library().name(), &self.event_source, metrics);
         for plugin in self.evaluator.extractors() {
             let metrics = plugin.metrics();
@@ -167,13 +182,22 @@ impl SourceThread {
         detections: &mut Vec<Detection>,
         format: &AlertFormat,
         utc_offset_s: i32,
+        lag: &Histogram,
     ) -> Result<(), OutputClosed> {
         self.statistics.record(detections);
+        let times_ns: Vec<u64> =
+            detections.iter().map(|detection| detection.timestamp_ns).collect();
         for detection in detections.drain(..) {
             self.metrics.rule_matched(&detection.rule);
             self.alerts.push(format.alert(&detection, utc_offset_s))?;
         }
-        self.alerts.commit()
+        self.alerts.commit()?;
+        let now_ns = now_ns();
+        for time_ns in times_ns {
+            // The clock that stamped the event may be ahead of ours.
+            lag.observe(Duration::from_nanos(now_ns.saturating_sub(time_ns)).as_secs_f64());
+        }
+        Ok(())
     }
 }
 

@@ -129,12 +129,13 @@ fn router(
     metrics: Option<Arc<Metrics>>,
 ) -> Router {
     const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+    let max_silence = config.max_silence;
     let router = Router::new()
         .route(&config.healthz_path, get(async || (JSON, r#"{"status": "ok"}"#)))
         .route(
             "/readyz",
             get(async move || {
-                let (is_ready, report) = readiness.report();
+                let (is_ready, report) = readiness.report(max_silence);
                 let status =
                     if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 (status, JSON, report)
@@ -173,6 +174,7 @@ mod tests {
             threads: 1,
             healthz_path: "/healthz".to_owned(),
             tls_certificate: Some(certificate.to_owned()),
+            max_silence: None,
             serves_metrics: false,
         };
         let runtime = Runtime::new().unwrap();

@@ -110,3 +110,18 @@ fn the_path_for_probes_can_be_configured() {
     assert_eq!(http::get(setup.webserver_port, "/livez").status, 200);
     assert_eq!(http::get(setup.webserver_port, "/healthz").status, 404);
 }
+
+#[test]
+fn a_source_without_events_may_make_the_agent_not_ready() {
+    let setup = Setup::new();
+    let _agent = setup.start(&["-o", "webserver.readyz_event_within=1s"]);
+    let port = setup.webserver_port;
+    // Before that it is not open yet, which is 503 too.
+    assert_eq!(http::get_until(port, "/readyz", 200).status, 200);
+    let readiness = http::get_until(port, "/readyz", 503);
+    assert!(readiness.body.contains(r#""k8s_audit":"silent""#), "{readiness:?}");
+    assert_eq!(http::post(setup.webhook_port, &configmap_event()).status, 200);
+    assert_eq!(http::get_until(port, "/readyz", 200).status, 200);
+    // Liveness is another question.
+    assert_eq!(http::get(port, "/healthz").status, 200);
+}

@@ -26,6 +26,7 @@ pub struct EventStream {
     /// Why there will be no further batch, found out while the last one was still to be delivered.
     end: Option<NoBatch>,
     idle: IdleGuard,
+    is_closed: bool,
 }
 
 // SAFETY: as for `Plugin`: any thread may call, one at a time, and every call takes `&mut self`.
@@ -119,7 +120,15 @@ impl EventStream {
             }
             return Err(OpenError::Failed(error));
         }
-        Ok(Self { plugin, functions, instance, plugin_id, end: None, idle: IdleGuard::default() })
+        Ok(Self {
+            plugin,
+            functions,
+            instance,
+            plugin_id,
+            end: None,
+            idle: IdleGuard::default(),
+            is_closed: false,
+        })
     }
 
     /// The plugin state that the stream reads from.
@@ -135,6 +144,17 @@ impl EventStream {
     /// Asks the plugin for its metrics.
     pub fn metrics(&mut self) -> Vec<Metric> {
         self.plugin.metrics()
+    }
+
+    /// Closes the source, which says that the last batch was dealt with. The state can still be asked for its metrics.
+    pub fn close(&mut self) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        self.end = Some(NoBatch::Eof);
+        // SAFETY: the instance came from this state's `open` and is closed once, here; the state
+        // is destroyed after this, when the field drops.
+        unsafe { (self.functions.close)(self.plugin.state, self.instance) };
     }
 
     /// Waits for the next batch of events, at most as long as the plugin's own time-out.
@@ -240,9 +260,7 @@ fn now_ns() -> u64 {
 
 impl Drop for EventStream {
     fn drop(&mut self) {
-        // SAFETY: the instance came from this state's `open` and is closed once, here; the state
-        // is destroyed after this, when the field drops.
-        unsafe { (self.functions.close)(self.plugin.state, self.instance) };
+        self.close();
     }
 }
 

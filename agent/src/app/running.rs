@@ -190,6 +190,7 @@ impl Start<'_> {
                 statistics: Arc::clone(&services.statistics),
                 metrics: Arc::clone(&services.metrics),
                 asks_plugins_for_metrics,
+                asks_plugins_at_end: self.config.metrics.plugins_metrics,
                 stop: running.stop.clone(),
             };
             let index = running.sources.len();
@@ -318,6 +319,9 @@ impl Running {
         }
         if let Some(reloader) = self.reloader {
             reloader.stop(GRACE);
+        }
+        for (event_source, account) in self.services.metrics.accounts() {
+            tracing::info!("Event source '{event_source}': {account}");
         }
         print_summary(self.services.statistics.summary());
         if verbose {

@@ -92,7 +92,7 @@ impl MetricsConfig {
 }
 
 /// Reads a duration as Prometheus writes it: `1h30m`, units from large to small, each at most once.
-fn parse_interval(text: &str) -> Option<Duration> {
+pub(super) fn parse_interval(text: &str) -> Option<Duration> {
     const DAY: u64 = 24 * 3600 * 1000;
     const UNITS: [(&str, u64); 7] = [
         ("y", 365 * DAY),

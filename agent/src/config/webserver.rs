@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::metrics::parse_interval;
 use super::plugins::PluginsConfig;
 use super::section::Section;
 
@@ -22,6 +24,8 @@ pub(crate) struct WebserverConfig {
     pub(crate) healthz_path: String,
     /// A PEM file with certificate and private key, if the server speaks TLS.
     pub(crate) tls_certificate: Option<PathBuf>,
+    /// How long an open event source may have no event before `/readyz` tells; `None` for ever.
+    pub(crate) max_silence: Option<Duration>,
     /// Whether `/metrics` is served, if metrics are enabled at all.
     pub(crate) serves_metrics: bool,
 }
@@ -47,6 +51,10 @@ impl WebserverConfig {
                     healthz_path,
                 ),
                 tls_certificate: uses_tls.then_some(certificate),
+                max_silence: section.parsed("readyz_event_within", None, |text| {
+                    let wrong = || format!("expected a time such as 10m, found `{text}`");
+                    parse_interval(text).map(Some).ok_or_else(wrong)
+                }),
                 serves_metrics: section.flag("prometheus_metrics_enabled", false),
             }
         })

@@ -17,6 +17,7 @@ use std::ffi::{CStr, CString};
 
 use falco_plugin::base::{Json, Metric, MetricLabel, MetricType, MetricValue, Plugin};
 use falco_plugin::tables::TablesInput;
+use plugin_support::counter::Counter;
 use plugin_support::guard;
 
 use crate::config::Config;
@@ -26,8 +27,9 @@ pub use crate::source::LineStream;
 #[derive(Debug)]
 pub struct FileTail {
     config: Config,
+    /// Lines that the host got.
     lines: u64,
-    lines_too_long: u64,
+    lines_too_long: Counter,
     /// The text of the last `list_open_params`, which the host borrows.
     open_params: CString,
 }
@@ -41,7 +43,12 @@ impl Plugin for FileTail {
 
     fn new(_input: Option<&TablesInput>, Json(config): Json<Config>) -> anyhow::Result<Self> {
         guard("init", || {
-            Ok(Self { config, lines: 0, lines_too_long: 0, open_params: CString::default() })
+            Ok(Self {
+                config,
+                lines: 0,
+                lines_too_long: Counter::default(),
+                open_params: CString::default(),
+            })
         })
     }
 
@@ -49,7 +56,13 @@ impl Plugin for FileTail {
         let metric = |name, count| {
             MetricLabel::new(name, MetricType::Monotonic).with_value(MetricValue::U64(count))
         };
-        [metric(c"lines", self.lines), metric(c"lines_too_long", self.lines_too_long)]
+        let too_long = self.lines_too_long.value();
+        // The agent finds its ledger by the names `received` and `rejected_…`.
+        [
+            metric(c"received", self.lines + too_long),
+            metric(c"lines", self.lines),
+            metric(c"rejected_line_too_long", too_long),
+        ]
     }
 }
 

@@ -11,6 +11,7 @@ use falco_plugin::source::{
     EventBatch, EventInput, OpenParam, SourcePlugin, SourcePluginInstance, serialize_open_params,
 };
 use follow::{Follower, Notice};
+use plugin_support::counter::Counter;
 use plugin_support::guard;
 
 use crate::FileTail;
@@ -66,7 +67,7 @@ impl SourcePlugin for FileTail {
         let close = || {
             // The host is done with the last batch.
             stream.follower.acknowledge();
-            self.lines_too_long += stream.log_notices();
+            stream.log_notices(&self.lines_too_long);
             Ok(())
         };
         if let Err(error) = guard("close", close) {
@@ -98,7 +99,7 @@ impl SourcePluginInstance for LineStream {
             }
             let count = lines.len();
             plugin.lines += count as u64;
-            plugin.lines_too_long += self.log_notices();
+            self.log_notices(&plugin.lines_too_long);
             // A batch without events would be an error to stock.
             if count == 0 { Err(FailureReason::Timeout.into()) } else { Ok(()) }
         })
@@ -106,11 +107,13 @@ impl SourcePluginInstance for LineStream {
 }
 
 impl LineStream {
-    /// Logs what happened to the files; returns how many lines were too long.
-    fn log_notices(&mut self) -> u64 {
-        let notices = self.follower.take_notices();
-        notices.iter().for_each(Notice::log);
-        let is_too_long = |notice: &&Notice| matches!(notice, Notice::LineTooLong { .. });
-        notices.iter().filter(is_too_long).count() as u64
+    /// Logs what happened to the files; long lines only now and then, since there may be many.
+    fn log_notices(&mut self, lines_too_long: &Counter) {
+        for notice in self.follower.take_notices() {
+            match notice {
+                Notice::LineTooLong { .. } => lines_too_long.report(|| notice.to_string()),
+                _ => notice.log(),
+            }
+        }
     }
 }

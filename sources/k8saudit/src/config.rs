@@ -32,6 +32,9 @@ pub struct Config {
     pub max_event_size: Option<u64>,
     /// Largest body of a webhook request, in bytes.
     pub webhook_max_batch_size: u64,
+    /// Bytes that wait in the webhook at most; what more is sent is refused with 429. What arrived counts until its events
+    /// were processed; copies of the bodies that are being parsed come on top.
+    pub webhook_max_queued_bytes: u64,
     /// Where a followed file is first read from; later starts go on from `stateFile`.
     pub start_at: StartAt,
     /// File that keeps the position in a followed file; without it, every start is the first.
@@ -67,6 +70,7 @@ impl Default for Config {
             use_async: true,
             max_event_size: None,
             webhook_max_batch_size: 12_582_912,
+            webhook_max_queued_bytes: 64 << 20,
             start_at: StartAt::End,
             state_file: None,
             unknown: BTreeMap::new(),
@@ -98,6 +102,11 @@ impl Config {
     /// The largest event, as a size in memory.
     pub(crate) fn max_event_bytes(&self) -> Option<usize> {
         self.max_event_size.map(size)
+    }
+
+    /// What waits at most, as a size in memory; a single body always fits.
+    pub(crate) fn max_queued_bytes(&self) -> usize {
+        size(self.webhook_max_queued_bytes)
     }
 
     /// The largest body, as a size in memory.

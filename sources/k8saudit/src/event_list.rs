@@ -32,13 +32,15 @@ impl EventReader {
     /// Adds the events of one JSON text, such as a line of the audit log.
     pub(crate) fn read(&mut self, text: &[u8], events: &mut Events) -> Result<(), ParseError> {
         self.document.parse(text)?;
+        let before = events.len();
         self.add_document(events);
+        self.counters.received.add((events.len() - before) as u64);
         Ok(())
     }
 
     /// Adds the events of a request's body, which may hold several JSON texts one after the other.
     ///
-    /// All or nothing: if one of them is not JSON, no event is added.
+    /// All or nothing: if one of them is not JSON, no event is added. The caller counts as received what it takes.
     pub(crate) fn read_body(&mut self, body: &[u8], events: &mut Events) -> Result<(), ParseError> {
         let before = events.len();
         let mut rest = body;
@@ -66,7 +68,7 @@ impl EventReader {
             // One foreign element spoils the whole array, as it does in stock.
             sink.events.truncate(before);
             let why = || "data not recognized as a k8s audit event".to_owned();
-            sink.counters.texts_not_recognized.report(why);
+            sink.counters.reject(&sink.counters.texts_not_recognized, why);
         }
     }
 }
@@ -102,14 +104,14 @@ impl Sink<'_> {
     fn add_event(&mut self, event: Value<'_>) {
         let time = event.get(b"stageTimestamp").and_then(Value::as_str);
         let Some(timestamp_ns) = time.and_then(|text| event_time::parse(&text)) else {
-            self.counters.events_without_time.report(|| {
+            self.counters.reject(&self.counters.events_without_time, || {
                 let id = audit_id(event);
                 format!("audit event {id} dropped: stageTimestamp missing or not valid")
             });
             return;
         };
         if let Err(size) = self.events.push_json(timestamp_ns, event, self.max_event_bytes) {
-            self.counters.events_too_large.report(|| {
+            self.counters.reject(&self.counters.events_too_large, || {
                 let id = audit_id(event);
                 format!("event larger than maxEventSize: size={size} auditID={id}")
             });
@@ -130,7 +132,8 @@ fn audit_id(event: Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{counters::Counter, line};
+    use crate::line;
+    use plugin_support::counter::Counter;
 
     fn reader(max_event_bytes: Option<usize>) -> EventReader {
         EventReader::new(max_event_bytes, Arc::default())
@@ -295,5 +298,6 @@ mod tests {
         let counts = [events_without_time, events_too_large, texts_not_recognized, texts_not_json]
             .map(Counter::value);
         assert_eq!(counts, [1, 1, 1, 1]);
+        assert_eq!(reader.counters.received.value(), 4 + 2);
     }
 }

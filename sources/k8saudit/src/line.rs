@@ -22,6 +22,6 @@ pub(crate) fn read(
     }
     if let Err(error) = reader.read(text, events) {
         let why = || format!("{} line {number}: {error}", path.display());
-        reader.counters().texts_not_json.report(why);
+        reader.counters().reject(&reader.counters().texts_not_json, why);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::{
     mem,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread::{self, JoinHandle},
     time::Duration,
@@ -24,6 +26,8 @@ pub(crate) struct ReadAhead {
     batches: Receiver<Events>,
     /// Takes batches back for their allocations.
     used: SyncSender<Events>,
+    /// Makes the reader end after the batch that it is at.
+    stop: Arc<AtomicBool>,
     /// Gone once it was joined.
     reader: Option<JoinHandle<()>>,
 }
@@ -33,8 +37,10 @@ impl ReadAhead {
     pub(crate) fn start(mut files: ReadOnce) -> anyhow::Result<Self> {
         let (sender, batches) = sync_channel(AHEAD);
         let (used, returned) = sync_channel::<Events>(AHEAD + 1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::clone(&stop);
         let read = move || {
-            loop {
+            while !is_stopped.load(Ordering::Relaxed) {
                 let mut events = returned.try_recv().unwrap_or_default();
                 events.truncate(0);
                 if !files.read(&mut events) || sender.send(events).is_err() {
@@ -44,7 +50,7 @@ impl ReadAhead {
         };
         let reader = thread::Builder::new().name("k8saudit-file".into()).spawn(read);
         let reader = reader.context("cannot start the thread that reads files")?;
-        Ok(Self { batches, used, reader: Some(reader) })
+        Ok(Self { batches, used, stop, reader: Some(reader) })
     }
 
     /// Replaces `events` by the next batch, waiting for it at most as long as `wait`.
@@ -67,10 +73,12 @@ impl ReadAhead {
         }
     }
 
-    /// Ends the reader, which notices once it has read the batch it is at.
-    pub(crate) fn close(self) -> anyhow::Result<()> {
-        drop(self.batches);
+    /// Ends the reader, which notices once it has read the batch it is at. Returns how many events nobody asked for.
+    pub(crate) fn close(self) -> anyhow::Result<usize> {
+        self.stop.store(true, Ordering::Relaxed);
+        let unread = self.batches.iter().map(|events| events.len()).sum();
         let joined = self.reader.map_or(Ok(()), JoinHandle::join);
-        joined.map_err(|_| anyhow!("the thread that reads files panicked"))
+        joined.map_err(|_| anyhow!("the thread that reads files panicked"))?;
+        Ok(unread)
     }
 }

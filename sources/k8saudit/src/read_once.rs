@@ -83,7 +83,7 @@ impl ReadOnce {
                 match split {
                     Split::Line(text) => line::read(reader, &open.path, open.lines, text, events),
                     Split::TooLong { length } => {
-                        counters.lines_too_long.report(|| {
+                        counters.reject(&counters.lines_too_long, || {
                             let (path, number) = (open.path.display(), open.lines);
                             format!(
                                 "{path} line {number} is {length} bytes long, over the limit: skipped"
@@ -121,7 +121,14 @@ fn oldest_first(directory: &Path) -> io::Result<VecDeque<PathBuf>> {
     let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let metadata = fs::metadata(&path)?;
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            // A link to nowhere, or a file that was just removed, must not keep the others from being read.
+            Err(error) => {
+                log::error!("cannot read {}: {error}", path.display());
+                continue;
+            }
+        };
         if metadata.is_dir() {
             continue;
         }
@@ -193,6 +200,7 @@ mod tests {
         write(".hidden", 20, &event("hidden"));
         write("old.gz", 40, "\x1f");
         fs::create_dir(directory.path().join("sub")).unwrap();
+        std::os::unix::fs::symlink("nowhere", directory.path().join("dangling")).unwrap();
         check(directory.path(), &["3", "hidden", "2"]);
     }
 

@@ -15,6 +15,7 @@ use plugin_support::handover::BatchLimit;
 use plugin_support::{c_string, guard};
 
 use crate::K8sAudit;
+use crate::counters::Counters;
 use crate::open_params::{self, OpenParams};
 use crate::read_ahead::ReadAhead;
 use crate::read_once::ReadOnce;
@@ -72,7 +73,7 @@ impl SourcePlugin for K8sAudit {
     }
 
     fn close(&mut self, stream: &mut AuditStream) {
-        if let Err(error) = guard("close", || stream.close()) {
+        if let Err(error) = guard("close", || stream.close(&self.counters)) {
             log::error!("{error}");
         }
     }
@@ -130,11 +131,11 @@ impl AuditStream {
     }
 
     /// The host is done with the last batch.
-    fn close(&mut self) -> anyhow::Result<()> {
+    fn close(&mut self, counters: &Counters) -> anyhow::Result<()> {
         match self.input.take() {
             Some(Input::Tail(mut tail)) => tail.acknowledge(),
             Some(Input::Webhook(webhook)) => drop(webhook),
-            Some(Input::Files(files)) => files.close()?,
+            Some(Input::Files(files)) => counters.events_unprocessed.add(files.close()? as u64),
             None => {}
         }
         Ok(())

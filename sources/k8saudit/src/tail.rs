@@ -49,7 +49,8 @@ impl Tail {
         for notice in self.follower.take_notices() {
             match notice {
                 Notice::LineTooLong { .. } => {
-                    self.counters.lines_too_long.report(|| notice.to_string());
+                    let why = || notice.to_string();
+                    self.counters.reject(&self.counters.lines_too_long, why);
                 }
                 _ => notice.log(),
             }

@@ -21,6 +21,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -68,6 +69,7 @@ pub(crate) struct Webhook {
     handle: Handle<SocketAddr>,
     /// Gone after a failure: what the host did not see then is refused, so that the sender keeps it.
     receiver: Option<Receiver>,
+    counters: Arc<Counters>,
     address: SocketAddr,
 }
 
@@ -100,7 +102,7 @@ impl Webhook {
             .enable_all()
             .build()
             .map_err(WebhookError::Runtime)?;
-        let (sender, receiver) = handover(limits.capacity_bytes.max(config.max_body_bytes()));
+        let (sender, receiver) = handover(config.max_queued_bytes().max(config.max_body_bytes()));
         let tokens = credentials.tokens.clone();
         let intake =
             Intake::new(address.clone(), config, limits.body, tokens, Arc::clone(counters), sender);
@@ -134,6 +136,7 @@ impl Webhook {
             server: Some(server),
             handle,
             receiver: Some(receiver),
+            counters: Arc::clone(counters),
             address: bound,
         })
     }
@@ -147,6 +150,7 @@ impl Webhook {
     ) -> anyhow::Result<usize> {
         let mut receiver = self.receiver.take().context("the webhook failed before")?;
         let events = receiver.pull(wait, limit, deliver)?;
+        self.counters.queued_bytes.store(receiver.used_bytes() as u64, Ordering::Relaxed);
         self.receiver = Some(receiver);
         anyhow::ensure!(
             events > 0 || self.server.as_ref().is_some_and(|server| !server.is_finished()),
@@ -159,7 +163,10 @@ impl Webhook {
 impl Drop for Webhook {
     fn drop(&mut self) {
         // First, so that waiting requests hear at once what became of their events.
-        drop(self.receiver.take());
+        if let Some(receiver) = self.receiver.take() {
+            self.counters.events_unprocessed.add(receiver.close() as u64);
+            self.counters.queued_bytes.store(0, Ordering::Relaxed);
+        }
         self.handle.graceful_shutdown(Some(SHUTDOWN_GRACE));
         let (Some(runtime), Some(server)) = (self.runtime.take(), self.server.take()) else {
             return;

@@ -206,6 +206,17 @@ impl Receiver {
         Ok(events)
     }
 
+    /// As dropping it; tells how many events were never handed out.
+    pub fn close(mut self) -> usize {
+        let current: usize = self.current.iter().map(Parcel::left).sum();
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        let unprocessed = mem::take(&mut state.queue);
+        drop(state);
+        self.acknowledge();
+        current + unprocessed.iter().map(Parcel::left).sum::<usize>()
+    }
+
     /// Bytes of what was announced, offered or handed out, and not processed yet.
     pub fn used_bytes(&self) -> usize {
         self.shared.lock().used_bytes
@@ -274,6 +285,13 @@ struct Parcel {
     next: usize,
     done: oneshot::Sender<()>,
     _room: Reservation,
+}
+
+impl Parcel {
+    /// How many events were not handed out.
+    fn left(&self) -> usize {
+        self.events.len() - self.next
+    }
 }
 
 #[cfg(test)]
@@ -376,7 +394,7 @@ mod tests {
         let in_part = offer(&sender, &["b", "c"]).unwrap();
         let queued = offer(&sender, &["d"]).unwrap();
         check(&mut receiver, &["a", "b"]);
-        drop(receiver);
+        assert_eq!(receiver.close(), 2);
         assert!(handed_out.blocking_processed());
         assert!(!in_part.blocking_processed());
         assert!(!queued.blocking_processed());

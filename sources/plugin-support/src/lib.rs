@@ -1,5 +1,6 @@
 //! What the plugins in `sources/` share.
 //!
+//! - [`counter`]: counts, with a log line now and then.
 //! - [`events`]: events of one batch, with what parsing them found.
 //! - [`handover`]: events from other threads to `next_batch`, bounded, acknowledged when processed.
 //! - [`json`]: JSON text as a flat list of spans, lenient in the way Falco's own plugins are.
@@ -8,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod c_string;
+pub mod counter;
 pub mod events;
 mod guard;
 pub mod handover;

@@ -20,9 +20,6 @@ pub(crate) const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// The limits that are not configurable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Of bodies together. What arrived counts until its events were processed, so this is what the webhook holds at most,
-    /// copies of the bodies that are being parsed aside; a single body may be as large as is configured.
-    pub(crate) capacity_bytes: usize,
     pub(crate) connections: usize,
     /// For TLS, and then for the headers of the first request.
     pub(crate) greeting: Duration,
@@ -36,7 +33,6 @@ pub(crate) struct Limits {
 }
 
 pub(crate) const LIMITS: Limits = Limits {
-    capacity_bytes: 64 << 20,
     connections: 1024,
     greeting: Duration::from_secs(30),
     idle: Duration::from_secs(120),

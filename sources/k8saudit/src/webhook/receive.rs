@@ -140,11 +140,15 @@ impl Intake {
         if events.is_empty() {
             return Ok(None);
         }
+        let count = events.len() as u64;
         let Some(duplicates) = &self.duplicates else {
-            return Ok(Some(reservation.offer(events)?));
+            let ticket = reservation.offer(events)?;
+            self.counters.received.add(count);
+            return Ok(Some(ticket));
         };
         let fingerprints = duplicates.fingerprints(&events);
         let (ticket, repeated) = duplicates.offer_new(reservation, events, &fingerprints)?;
+        self.counters.received.add(count);
         if repeated > 0 {
             self.counters.duplicates.report_many(repeated as u64, || {
                 "events dropped that came before, within duplicateWindow".to_owned()
@@ -163,7 +167,8 @@ impl Intake {
                 format!("request refused: its body is larger than webhookMaxBatchSize={limit}")
             }),
             Answer::NotJson(error) => {
-                self.counters.texts_not_json.report(|| format!("request refused: {error}"));
+                let why = || format!("request refused: {error}");
+                self.counters.reject(&self.counters.texts_not_json, why);
             }
             _ => {}
         }

@@ -216,8 +216,9 @@ fn wait_for_used_bytes(webhook: &Webhook, expected: usize) {
 /// H12
 #[test]
 fn when_full_the_sender_keeps_its_events() {
-    let config = Config { webhook_max_batch_size: 100, ..Config::default() };
-    let webhook = open_with(&config, Limits { capacity_bytes: 100, ..LIMITS });
+    let config =
+        Config { webhook_max_batch_size: 100, webhook_max_queued_bytes: 100, ..Config::default() };
+    let webhook = open(&config);
     let length = format!("{JSON}content-length: 100\r\n");
     let greedy = send(webhook.address, "POST /k8s-audit", &length, [b'{'; 50]);
     wait_for_used_bytes(&webhook, 50);

@@ -64,10 +64,11 @@ fn the_limit_of_a_body_is_that_of_its_text() {
 
 #[test]
 fn what_decodes_to_more_than_there_is_room_for_is_postponed() {
-    let webhook = open_with(
-        &Config { webhook_max_batch_size: 1000, ..Config::default() },
-        Limits { capacity_bytes: 1000, ..LIMITS },
-    );
+    let webhook = open(&Config {
+        webhook_max_batch_size: 1000,
+        webhook_max_queued_bytes: 1000,
+        ..Config::default()
+    });
     let text = format!("{:1000}", event("a"));
     check_gzip(webhook.address, "gzip", &gzip(text), "429");
     wait_for_used_bytes(&webhook, 0);
@@ -138,8 +139,9 @@ fn answer_while_pulling(webhook: &mut Webhook, client: TcpStream) -> String {
 
 #[test]
 fn what_was_refused_is_taken_when_it_comes_again() {
-    let config = Config { webhook_max_batch_size: 100, ..Config::default() };
-    let mut webhook = open_with(&config, Limits { capacity_bytes: 100, ..LIMITS });
+    let config =
+        Config { webhook_max_batch_size: 100, webhook_max_queued_bytes: 100, ..Config::default() };
+    let mut webhook = open(&config);
     let first = post(webhook.address, &event("a"));
     wait_for_used_bytes(&webhook, event("a").len());
     let full = answer(post(webhook.address, &event("b")));
