@@ -156,6 +156,8 @@ fn a_mended_file_is_noticed_though_only_the_broken_configuration_names_it() {
     setup.write("conf.yaml", "priority: nonsense\n");
     setup.write("more.yaml", "- rule: [\n");
     let mut agent = setup.start(&[]);
+    // Only now it has read its configuration.
+    alert(&setup, &mut agent, "eve");
     append(&setup, "config_files: [conf.yaml]");
     agent.wait_for_log("Configuration not reloaded");
     setup.write("conf.yaml", "rules_files: [more.yaml]\n");
