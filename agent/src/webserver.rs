@@ -1,5 +1,7 @@
 //! The agent's own webserver: `/healthz`, `/readyz`, `/versions`, `/metrics`. It shares nothing with a plugin's webhook.
 
+mod limits;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -21,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::config::WebserverConfig;
 use crate::metrics::{Format, Metrics};
 use crate::readiness::Readiness;
+use crate::webserver::limits::{LIMITS, Limited, Limits, MAX_HEADER_BYTES};
 
 /// Why the webserver could not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,17 @@ impl Webserver {
         predecessor: Option<&Webserver>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, WebserverError> {
+        let router = router(config, versions, readiness, metrics);
+        Webserver::start_with(config, router, predecessor, runtime, LIMITS)
+    }
+
+    fn start_with(
+        config: &WebserverConfig,
+        router: Router,
+        predecessor: Option<&Webserver>,
+        runtime: &tokio::runtime::Handle,
+        limits: Limits,
+    ) -> Result<Self, WebserverError> {
         let asked = SocketAddr::new(config.address, config.port);
         let listen_error = |source| WebserverError::Listen { address: asked, source };
         let listener = match predecessor.filter(|predecessor| predecessor.asked == asked) {
@@ -69,17 +83,22 @@ impl Webserver {
         listener.set_nonblocking(true).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let tls = config.tls_certificate.as_deref().map(tls_config).transpose()?;
-        let service = router(config, versions, readiness, metrics).into_make_service();
         let handle = Handle::new();
         let _guard = runtime.enter();
+        let mut server = axum_server::from_tcp(listener)
+            .map_err(listen_error)?
+            .handle(handle.clone())
+            .first_request_timeout(limits.greeting);
+        let http = server.http_builder();
+        http.http1().header_read_timeout(limits.idle).max_buf_size(MAX_HEADER_BYTES as usize);
+        http.http2().keep_alive_interval(limits.idle).max_header_list_size(MAX_HEADER_BYTES);
+        let server = server.acceptor(Limited::new(limits));
+        let service = router.into_make_service();
         let task = match tls {
-            None => {
-                let server = axum_server::from_tcp(listener).map_err(listen_error)?;
-                runtime.spawn(server.handle(handle.clone()).serve(service))
-            }
+            None => runtime.spawn(server.serve(service)),
             Some(tls) => {
-                let server = axum_server::from_tcp_rustls(listener, tls).map_err(listen_error)?;
-                runtime.spawn(server.handle(handle.clone()).serve(service))
+                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(limits.greeting);
+                runtime.spawn(server.map(|limited| acceptor.acceptor(limited)).serve(service))
             }
         };
         Ok(Webserver { handle, task, address, asked, listener: kept })
@@ -166,21 +185,98 @@ mod tests {
 
     use super::*;
 
-    fn start(certificate: &Path) -> Result<(Runtime, Webserver), WebserverError> {
-        let config = WebserverConfig {
+    fn config(certificate: Option<&Path>) -> WebserverConfig {
+        WebserverConfig {
             enabled: true,
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 0,
             threads: 1,
             healthz_path: "/healthz".to_owned(),
-            tls_certificate: Some(certificate.to_owned()),
+            tls_certificate: certificate.map(Path::to_owned),
             max_silence: None,
             serves_metrics: false,
-        };
+        }
+    }
+
+    fn start(certificate: &Path) -> Result<(Runtime, Webserver), WebserverError> {
+        let config = config(Some(certificate));
         let runtime = Runtime::new().unwrap();
         let webserver =
             Webserver::start(&config, String::new(), Arc::default(), None, None, runtime.handle())?;
         Ok((runtime, webserver))
+    }
+
+    /// A connection from an address of this machine, with the start of a request.
+    fn connect(from: [u8; 4], port: u16) -> TcpStream {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((from, 0).into()).unwrap();
+            socket.connect(([127, 0, 0, 1], port).into()).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        (&stream).write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+        stream
+    }
+
+    /// What comes after the rest of the request; nothing if the server closed the connection.
+    fn finish(mut stream: TcpStream) -> String {
+        let rest = b"host: localhost\r\nconnection: close\r\n\r\n";
+        let mut answer = String::new();
+        stream.write_all(rest).and_then(|()| stream.read_to_string(&mut answer).map(drop)).ok();
+        answer
+    }
+
+    /// Waits until the server has closed one of the connections; returns the others.
+    fn without_refused<const N: usize>(streams: [TcpStream; N]) -> Vec<TcpStream> {
+        let is_open = |stream: &TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            let waits = stream.peek(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+            stream.set_nonblocking(false).unwrap();
+            waits
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while streams.iter().all(is_open) {
+            assert!(std::time::Instant::now() < deadline, "none was refused");
+            std::thread::yield_now();
+        }
+        streams.into_iter().filter(is_open).collect()
+    }
+
+    #[test]
+    fn slow_clients_leave_room_for_others_and_are_let_go() {
+        let runtime = Runtime::new().unwrap();
+        let limits = Limits {
+            connections: 3,
+            per_client: 2,
+            greeting: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+        };
+        let start = |limits| {
+            let config = config(None);
+            let router = router(&config, String::new(), Arc::default(), None);
+            Webserver::start_with(&config, router, None, runtime.handle(), limits).unwrap()
+        };
+        let webserver = start(limits);
+        let port = webserver.address.port();
+        let slow = without_refused([2, 2, 2].map(|last| connect([127, 0, 0, last], port)));
+        let others = without_refused([3, 4].map(|last| connect([127, 0, 0, last], port)));
+        assert_eq!((slow.len(), others.len()), (2, 1));
+        // Whoever has a connection is served.
+        for stream in slow.into_iter().chain(others) {
+            assert!(finish(stream).ends_with(r#"{"status": "ok"}"#));
+        }
+        // And a connection that has ended makes room.
+        while !finish(connect([127, 0, 0, 2], port)).ends_with(r#"{"status": "ok"}"#) {}
+        webserver.stop(runtime.handle());
+
+        let webserver = start(Limits { greeting: Duration::from_millis(20), ..limits });
+        let mut slow = connect([127, 0, 0, 2], webserver.address.port());
+        let mut rest = String::new();
+        slow.read_to_string(&mut rest).ok();
+        assert!(!rest.contains("200 OK"), "{rest}");
+        webserver.stop(runtime.handle());
     }
 
     #[test]
@@ -200,7 +296,7 @@ mod tests {
             .with_no_client_auth();
         let name = "localhost".try_into().unwrap();
         let connection = ClientConnection::new(Arc::new(client), name).unwrap();
-        let tcp = TcpStream::connect(webserver.address).unwrap();
+        let tcp = TcpStream::connect(("127.0.0.1", webserver.address.port())).unwrap();
         let mut stream = StreamOwned::new(connection, tcp);
         let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
