@@ -124,6 +124,25 @@ impl Config {
         }
     }
 
+    /// The files of certificates and keys that are read when outputs and the webserver start.
+    pub(crate) fn certificates(&self) -> Vec<&Path> {
+        let http = self.outputs.http.iter().filter(|http| http.url.starts_with("https:"));
+        let of_http = http.flat_map(|http| {
+            let (certificate, key) = http.client_identity.as_ref().map(|(a, b)| (a, b)).unzip();
+            let authority = match &http.certificate_authority {
+                CertificateAuthority::File(path) => Some(path),
+                CertificateAuthority::Directory(_) => None,
+            };
+            [authority, certificate, key].into_iter().flatten()
+        });
+        let of_webserver = self.webserver.tls_certificate.iter();
+        of_webserver
+            .filter(|_| self.webserver.enabled)
+            .chain(of_http)
+            .map(PathBuf::as_path)
+            .collect()
+    }
+
     /// The groups of settings in which `new` differs, and which take effect at a start only.
     pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         [

@@ -4,6 +4,7 @@ mod plugins;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -171,19 +172,26 @@ impl Reload {
             known.contents = contents.collect();
             known.contents.dedup();
         }
+        let mut certificates = self.certificates_fingerprint();
         loop {
             let mut wake = None;
             if let Some(watch) = &mut watch {
                 // First watch, then look: what changes in between is not missed, but has to settle too.
                 watch.arm(self.watched(&read_inputs(&self.cli)));
                 let has_changed = read_inputs(&self.cli).contents != known.contents
-                    || self.rules_fingerprint() != self.fingerprint;
+                    || self.rules_fingerprint() != self.fingerprint
+                    || self.certificates_fingerprint() != certificates;
                 wake = has_changed.then(|| settle(wakes, Wake::FilesChanged));
             }
             let is_blind = watch.as_ref().is_some_and(Watch::is_blind);
             let wake = wake.unwrap_or_else(|| wait(wakes, is_blind.then_some(POLL_INTERVAL)));
             let (inputs, rules) = (read_inputs(&self.cli), self.rules_fingerprint());
-            let has_changed = inputs.contents != known.contents || rules != self.fingerprint;
+            let has_other_certificates =
+                std::mem::replace(&mut certificates, self.certificates_fingerprint())
+                    != certificates;
+            let has_changed = inputs.contents != known.contents
+                || rules != self.fingerprint
+                || has_other_certificates;
             (known, self.fingerprint) = (inputs, rules);
             match wake {
                 Wake::Stop => return,
@@ -191,9 +199,12 @@ impl Reload {
                 Wake::FilesChanged => tracing::info!("SIGHUP received, restarting..."),
                 Wake::Requested => {}
             }
-            if let Err(error) = self.reload(can_read_config, wake == Wake::Requested) {
+            let anew = wake == Wake::Requested || has_other_certificates;
+            if let Err(error) = self.reload(can_read_config, anew) {
                 self.report(&error);
             }
+            // Of those that are in force now.
+            certificates = self.certificates_fingerprint();
         }
     }
 
@@ -267,7 +278,14 @@ impl Reload {
         let rules = self.loader.configured.iter().chain(&self.loader.arguments);
         // Files in directories may be links into directories of their own.
         let files = inputs.contents.iter().map(|(path, _)| path);
-        rules.chain(&self.rules_files).chain(&inputs.paths).chain(files).map(PathBuf::as_path)
+        let files = rules.chain(&self.rules_files).chain(&inputs.paths).chain(files);
+        files.map(PathBuf::as_path).chain(self.config.certificates())
+    }
+
+    /// Of the contents of certificates and keys in force. A file that cannot be read is part of the state that can change.
+    fn certificates_fingerprint(&self) -> u64 {
+        let contents = |path: &Path| fs::read(path).map_err(|error| error.kind());
+        hash(&self.config.certificates().into_iter().map(contents).collect::<Vec<_>>())
     }
 
     /// Of all rules files that would be loaded now. An error is part of the state that can change.

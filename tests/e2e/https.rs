@@ -1,4 +1,4 @@
-//! The webhook by https: who may send.
+//! TLS: who may send to the webhook, and certificates that are renewed.
 
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,34 @@ fn only_known_clients_may_send() {
     assert!(finished.stdout.contains("Events detected: 1\n"), "{finished:?}");
     assert!(finished.stderr.contains("it has no token of bearerTokenFile"), "{finished:?}");
     assert!(!finished.stderr.contains("a-token-that-no-log-shows"), "{finished:?}");
+}
+
+#[test]
+fn the_webserver_takes_a_renewed_certificate_and_keeps_the_old_one_instead_of_a_broken() {
+    let (setup, authority) = (Setup::new(), Authority::new());
+    setup.write("server.pem", &authority.sign("webserver").concat());
+    let mut agent = setup.start(&[
+        "-o",
+        "webserver.ssl_enabled=true",
+        "-o",
+        "webserver.ssl_certificate=server.pem",
+    ]);
+    agent.wait_for_log("Opening 'k8s_audit' source");
+    let health = |authority: &Authority| {
+        let url = format!("https://localhost:{}/healthz", setup.webserver_port);
+        authority.client(None).get(url).call().ok().map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(health(&authority), Some(200));
+
+    setup.write("server.pem", "no certificate");
+    agent.wait_for_log("cannot use webserver.ssl_certificate server.pem");
+    assert_eq!(health(&authority), Some(200));
+
+    let renewed = Authority::new();
+    setup.write("new.pem", &renewed.sign("webserver").concat());
+    std::fs::rename(setup.path("new.pem"), setup.path("server.pem")).unwrap();
+    agent.wait_for_log("Rules reloaded");
+    assert_eq!((health(&renewed), health(&authority)), (Some(200), None));
 }
 
 #[test]

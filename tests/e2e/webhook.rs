@@ -125,3 +125,25 @@ fn a_source_without_events_may_make_the_agent_not_ready() {
     // Liveness is another question.
     assert_eq!(http::get(port, "/healthz").status, 200);
 }
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn the_webserver_listens_on_ipv6() {
+    let setup = Setup::new();
+    let address = (std::net::Ipv6Addr::LOCALHOST, setup.webserver_port);
+    if std::net::TcpListener::bind(address).is_err() {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    }
+    let mut agent = setup.start(&["-o", "webserver.listen_address=::1"]);
+    let shown = format!("listening on [::1]:{}", setup.webserver_port);
+    agent.wait_for_log(&shown);
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut stream, request).unwrap();
+    let answer = std::io::read_to_string(stream).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(r#"{"status": "ok"}"#),
+        "{answer}"
+    );
+}
