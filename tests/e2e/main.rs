@@ -7,6 +7,7 @@
 mod agent;
 mod commands;
 mod files;
+mod from_falco;
 mod http;
 mod https;
 mod matching;
