@@ -98,6 +98,9 @@ fn run_command(command: &Command, cli: &Cli) -> Result<(), AppError> {
         Command::Test(arguments) => tool(rule_tests::run(cli, arguments)),
         Command::Explain(arguments) => tool(explain::run(cli, arguments)),
         Command::Top { url, count } => commands::top::run(url, *count),
+        Command::PluginChild { library } => {
+            plugin_host::serve_child(library).map_err(AppError::PluginChild)
+        }
     }
 }
 

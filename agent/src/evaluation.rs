@@ -238,6 +238,7 @@ impl Worker {
                 batch: batch.as_deref_mut(),
                 states: &mut self.states,
             };
+            let detected = detections.len();
             let (evaluator, program) = (&mut self.evaluator, &program.program);
             if number.is_multiple_of(TIMED_EVERY) {
                 let start = Instant::now();
@@ -245,6 +246,11 @@ impl Worker {
                 evaluator.evaluate_timed(program, &info, &mut extraction, &clock, detections);
             } else {
                 evaluator.evaluate(program, &info, &mut extraction, detections);
+            }
+            // Its values were not what they are. The next batch tells why; this one stays unacknowledged.
+            if batch.as_ref().is_some_and(|batch| batch.plugin().crash().is_some()) {
+                detections.truncate(detected);
+                break;
             }
         }
     }

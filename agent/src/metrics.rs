@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     lag: Family<Labels, Histogram, fn() -> Histogram>,
     events: Family<Labels, Counter>,
     source_failures: Family<Labels, Counter>,
+    protocol_errors: Family<Labels, Counter>,
     source_reopenings: Family<Labels, Counter>,
     matches: Family<Labels, Counter>,
     delivered: Family<Labels, Counter>,
@@ -134,6 +135,7 @@ impl Metrics {
             lag: Family::new_with_constructor(|| Histogram::new(LAG_BUCKETS_S)),
             events: Family::default(),
             source_failures: Family::default(),
+            protocol_errors: Family::default(),
             source_reopenings: Family::default(),
             matches: Family::default(),
             delivered: Family::default(),
@@ -155,6 +157,11 @@ impl Metrics {
         let counters = [
             ("events", "Events evaluated", &metrics.events),
             ("source_failures", "Failures of an event source", &metrics.source_failures),
+            (
+                "plugin_protocol_errors",
+                "What a plugin did wrong and the agent corrected or refused",
+                &metrics.protocol_errors,
+            ),
             (
                 "source_reopenings",
                 "Times that an event source was opened again after a failure",
@@ -274,6 +281,15 @@ impl Metrics {
     /// Keeps what `plugin` tells of itself in its state for `event_source`.
     pub(crate) fn store_plugin(&self, plugin: &str, event_source: &str, metrics: Vec<Metric>) {
         self.plugins.store(plugin, event_source, metrics);
+    }
+
+    /// Counts what the agent corrected or refused of what `plugin` did in its state for `event_source`.
+    pub(crate) fn protocol_errors(&self, plugin: &str, event_source: &str) -> Counter {
+        let labels = Labels::from([
+            ("plugin".into(), plugin.into()),
+            ("source".into(), event_source.into()),
+        ]);
+        self.protocol_errors.get_or_create_owned(&labels)
     }
 
     /// What the plugins of `event_source` told last: plugin and metric joined by a dot, and the value.

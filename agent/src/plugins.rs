@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugin_host::{FieldInfo, FieldKind, InitError, Library, LoadError, LogSink, Plugin};
+use plugin_host::{
+    FieldInfo, FieldKind, InitError, Isolation, Library, LoadError, LogSink, Plugin,
+};
 use rules_engine::{
     ArgumentRule, EventSource, FieldCatalogue, FieldClass, FieldDefinition, FieldType,
     PluginVersion, Provider,
@@ -39,6 +41,8 @@ pub(crate) enum PluginsError {
     DuplicateName { path: String, name: String },
     #[error("cannot register plugin {path}: found another plugin with ID {id}")]
     DuplicateId { path: String, id: u32 },
+    #[error("plugin '{name}' cannot run in a process of its own: {reason}")]
+    Isolation { name: String, reason: &'static str },
     #[error("Plugin '{name}' is loaded but unused as not compatible with any known event source")]
     Unused { name: String },
     #[error(
@@ -162,7 +166,12 @@ impl Plugins {
             };
             let all: Vec<_> = source.input.iter().chain(&others).copied().collect();
             // Nothing feeds `syscall`.
-            let helpers = if source.input.is_some() { threads - 1 } else { 0 };
+            let helpers = match source.input {
+                // What its child process gives is extracted there, by one thread.
+                Some(index) if self.loaded[index].library.is_isolated() => 0,
+                Some(_) => threads - 1,
+                None => 0,
+            };
             Ok(SourcePlugins {
                 input: source.input.map(init).transpose()?,
                 extractors: init_all(&others)?,
@@ -183,7 +192,10 @@ impl LoadedPlugin {
                 Err(PluginsError::Hash { path: path.to_owned(), expected, actual: sha256 })
             }
             _ => {
-                let library = Library::open(path)?;
+                let library = match settings.is_isolated {
+                    true => Library::open_isolated(path, isolation())?,
+                    false => Library::open(path)?,
+                };
                 Ok(LoadedPlugin { library, sha256, settings: settings.clone() })
             }
         }
@@ -250,6 +262,9 @@ fn sources_of(loaded: &[LoadedPlugin]) -> Result<Vec<Source>, PluginsError> {
             sources.push(Source::new(name, Some(index)));
         }
     }
+    for plugin in loaded.iter().filter(|plugin| plugin.library.is_isolated()) {
+        check_isolation(plugin, &sources)?;
+    }
     for (index, plugin) in loaded.iter().enumerate() {
         let mut is_used = plugin.library.sourcing().is_some();
         for source in sources.iter_mut().filter(|s| plugin.extracts_from(&s.name)) {
@@ -265,6 +280,30 @@ fn sources_of(loaded: &[LoadedPlugin]) -> Result<Vec<Source>, PluginsError> {
         }
     }
     Ok(sources)
+}
+
+/// How a child process is started: from the very file that runs, even if another one has taken its place.
+fn isolation() -> Isolation {
+    Isolation { program: "/proc/self/exe".into(), arguments: vec!["plugin-child".into()] }
+}
+
+/// Refuses what would need a plugin's process for the events of others.
+fn check_isolation(plugin: &LoadedPlugin, sources: &[Source]) -> Result<(), PluginsError> {
+    let capabilities = plugin.library.capabilities();
+    let own = plugin.library.sourcing().filter(|sourcing| sourcing.id != 0);
+    let is_of_another = |source: &Source| {
+        own.is_none_or(|own| own.event_source != source.name) && plugin.extracts_from(&source.name)
+    };
+    let reason = if own.is_none() {
+        "it has no event source of its own"
+    } else if capabilities.parsing || capabilities.async_events || capabilities.capture_listening {
+        "it does more than to produce events and to extract fields from them"
+    } else if sources.iter().any(is_of_another) {
+        "it extracts fields from events of other sources"
+    } else {
+        return Ok(());
+    };
+    Err(PluginsError::Isolation { name: plugin.library.name().to_owned(), reason })
 }
 
 impl Source {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
-use plugin_host::{EventStream, NoBatch};
+use plugin_host::{EventStream, Library, Metric, NoBatch};
 use prometheus_client::metrics::histogram::Histogram;
 use rules_engine::Detection;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,8 @@ pub(crate) struct SourceThread {
     /// Whether they are asked at least at the end of a stream, for the ledger.
     pub(crate) asks_plugins_at_end: bool,
     pub(crate) stop: CancellationToken,
+    /// Whether a batch was dealt with since the source was opened last.
+    pub(crate) has_delivered: bool,
 }
 
 /// Why a stream is not read any more.
@@ -66,7 +68,7 @@ enum End {
     Stream,
     Failure(SourceFailure),
     /// The source is to be opened anew.
-    Change(Change),
+    Change(Box<Change>),
 }
 
 /// A started source thread.
@@ -127,10 +129,13 @@ impl SourceThread {
         let counters = self.metrics.source(&event_source);
         let mut detections = Vec::new();
         let mut metrics_due = Instant::now();
-        while !self.stop.is_cancelled() {
-            if let Some(change) = self.changes.take() {
+        // A batch that was asked for is waited for: it may be on its way.
+        while stream.is_asked() || !self.stop.is_cancelled() {
+            if !stream.is_asked()
+                && let Some(change) = self.changes.take()
+            {
                 if change.input.is_some() {
-                    return Ok(End::Change(change));
+                    return Ok(End::Change(Box::new(change)));
                 }
                 self.settings_changed(change);
             }
@@ -142,14 +147,24 @@ impl SourceThread {
                 Ok(batch) => batch,
                 Err(NoBatch::Timeout) => continue,
                 Err(NoBatch::Eof) => return Ok(End::Stream),
-                Err(failure) => return Ok(End::Failure(failure.into())),
+                Err(failure) => {
+                    let crash = stream.plugin().crash().map(|message| SourceFailure::Crash {
+                        plugin: stream.plugin().library().name().to_owned(),
+                        message: message.to_owned(),
+                    });
+                    return Ok(End::Failure(crash.unwrap_or(failure.into())));
+                }
             };
             // One load per batch: a reload takes effect between batches, never inside one.
             let program = self.program.load();
             let utc_offset_s = ZonedDateTime::now().offset().seconds();
             self.evaluator.evaluate(&program, &mut batch, utc_offset_s, &mut detections);
-            counters.events.inc_by(batch.len() as u64);
-            self.metrics.evaluated(&event_source, batch.len() as u64);
+            // Else the events come again, unless the plugin has no way to ask for them.
+            let is_complete = batch.plugin().crash().is_none();
+            if is_complete {
+                counters.events.inc_by(batch.len() as u64);
+                self.metrics.evaluated(&event_source, batch.len() as u64);
+            }
             self.readiness.had_event(&event_source);
             // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
             // disk first. Full outputs make us wait, and the sender hears 429.
@@ -158,21 +173,34 @@ impl SourceThread {
             {
                 return Err(SourceError::Outputs { event_source, source });
             }
+            self.has_delivered |= is_complete;
         }
         Ok(End::Stream)
     }
 
-    /// Asks all plugins of the source for their metrics: only this thread may call them.
+    /// Asks all plugins of the source for their metrics, and notes what they did wrong: only this thread may call them.
     fn store_plugin_metrics(&mut self, stream: &mut EventStream) {
-        if !self.asks_plugins_for_metrics {
-            return;
+        let (metrics, event_source) = (&self.metrics, &self.event_source);
+        let store = |library: &Library, told: Vec<Metric>, protocol_errors| {
+            metrics.store_plugin(library.name(), event_source, told);
+            metrics.protocol_errors(library.name(), event_source).inc_by(protocol_errors);
+        };
+        let mut told = Vec::new();
+        // A child process tells both at once.
+        if self.asks_plugins_for_metrics || stream.plugin().library().is_isolated() {
+            told = stream.metrics();
         }
-        let metrics = stream.metrics();
-        self.metrics.keep_account(&self.event_source, &metrics, false);
-        self.metrics.store_plugin(stream.plugin().library().name(), &self.event_source, metrics);
+        if self.asks_plugins_for_metrics {
+            metrics.keep_account(event_source, &told, false);
+        } else {
+            told.clear();
+        }
+        let protocol_errors = stream.take_protocol_errors();
+        store(stream.plugin().library(), told, protocol_errors);
         for plugin in self.evaluator.extractors() {
-            let metrics = plugin.metrics();
-            self.metrics.store_plugin(plugin.library().name(), &self.event_source, metrics);
+            let told = if self.asks_plugins_for_metrics { plugin.metrics() } else { Vec::new() };
+            let protocol_errors = plugin.take_protocol_errors();
+            store(plugin.library(), told, protocol_errors);
         }
     }
 

@@ -189,6 +189,21 @@ impl Agent {
         }
     }
 
+    /// The process ids of its child processes.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let id = self.child.id();
+        let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+        let children = tasks.flat_map(|task| {
+            // A thread may have ended meanwhile.
+            fs::read_to_string(task.unwrap().path().join("children"))
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        });
+        children.collect()
+    }
+
     /// How many file descriptors the agent has open.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()

@@ -31,6 +31,22 @@ pub(crate) fn get_until(port: u16, path: &str, status: u16) -> Answer {
     }
 }
 
+/// Posts JSON to the webhook, which may not listen or may end; `None` if there is no answer.
+pub(crate) fn try_post(port: u16, body: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json\r\nHost: localhost\r\n\
+         Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
+
 /// Posts JSON to the webhook.
 pub(crate) fn post(port: u16, body: &str) -> Answer {
     request(port, "POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json", body)

@@ -10,6 +10,7 @@ mod files;
 mod from_falco;
 mod http;
 mod https;
+mod isolation;
 mod matching;
 mod metrics;
 mod outputs;

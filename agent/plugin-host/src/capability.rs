@@ -1,7 +1,9 @@
 //! Which capabilities a shared object has, told from the symbols it exports.
 
+use serde::{Deserialize, Serialize};
+
 /// What a plugin can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Produces events.
     pub sourcing: bool,

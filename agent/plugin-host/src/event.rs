@@ -37,6 +37,22 @@ impl<'a> Event<'a> {
         Self { bytes: unsafe { slice::from_raw_parts(start.cast_const().cast(), len) } }
     }
 
+    /// An event in memory of this host; `None` if it is too short to be one.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let is_plugin_event = bytes.len() >= HEADER && {
+            let event_type = u16::from_ne_bytes(field(bytes, TYPE));
+            event_type == PLUGIN_EVENT
+        };
+        let least = if is_plugin_event { PAYLOAD } else { HEADER };
+        let fits = bytes.len() >= least && number(bytes, LEN) as usize == bytes.len();
+        fits.then_some(Self { bytes })
+    }
+
+    /// All of it, as it lies in memory.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// When it happened, in nanoseconds since the epoch.
     pub fn timestamp_ns(&self) -> u64 {
         u64::from_ne_bytes(field(self.bytes, TIMESTAMP))

@@ -9,22 +9,22 @@ use crate::abi::{
 };
 use crate::event::Event;
 use crate::fields::{FieldInfo, FieldKind};
-use crate::library::Library;
+use crate::library::{Library, Place};
 use crate::owner;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, State};
 use crate::return_code::ReturnCode;
 use crate::tables;
 
 /// What to ask a plugin for, prepared once so that asking allocates nothing.
 #[derive(Debug, Clone)]
 pub struct FieldRequest {
-    /// Tells the plugin it was made for: another one's answer would have another type.
-    function: ExtractFn,
-    index: u32,
+    /// Tells the plugin it was made for, if that is in this process: another one's answer would have another type.
+    function: Option<ExtractFn>,
+    pub(crate) index: u32,
     name: CString,
-    kind: FieldKind,
+    pub(crate) kind: FieldKind,
     is_list: bool,
-    has_argument: bool,
+    pub(crate) argument: Option<Box<str>>,
     argument_key: Option<CString>,
     argument_index: u64,
 }
@@ -58,8 +58,11 @@ impl FieldRequest {
         index: usize,
         argument: Option<&str>,
     ) -> Result<Self, ArgumentError> {
-        let function = library.functions.extract.map(|extract| extract.extract_fields);
-        let (Some(extraction), Some(function)) = (library.extraction(), function) else {
+        let function = match &library.place {
+            Place::Here(functions) => functions.extract.map(|extract| extract.extract_fields),
+            Place::Child(_) => None,
+        };
+        let Some(extraction) = library.extraction() else {
             panic!("plugin {} is asked for a field and has none", library.name());
         };
         Self::prepare(&extraction.fields[index], index, argument, function)
@@ -69,7 +72,7 @@ impl FieldRequest {
         field: &FieldInfo,
         index: usize,
         argument: Option<&str>,
-        function: ExtractFn,
+        function: Option<ExtractFn>,
     ) -> Result<Self, ArgumentError> {
         let name = || field.name.clone();
         let nul = |_| ArgumentError::Nul { field: field.name.clone() };
@@ -79,7 +82,7 @@ impl FieldRequest {
             name: CString::new(field.name.as_str()).map_err(nul)?,
             kind: field.kind,
             is_list: field.is_list,
-            has_argument: argument.is_some(),
+            argument: argument.map(Box::from),
             argument_key: None,
             argument_index: NO_INDEX,
         };
@@ -200,9 +203,13 @@ impl<'p> Extractor<'p> {
         request: &FieldRequest,
     ) -> Option<Extracted<'_>> {
         debug_assert!(number != 0 && number != u64::MAX, "event numbers 0 and u64::MAX are taken");
-        let extract_fields = self.plugin.library.functions.extract?.extract_fields;
+        let local = match &mut self.plugin.state {
+            State::Here(local) => *local,
+            State::Child(_) => return self.extract_in_child(event, source, request),
+        };
+        let extract_fields = local.functions.extract?.extract_fields;
         assert!(
-            ptr::fn_addr_eq(extract_fields, request.function),
+            request.function.is_some_and(|own| ptr::fn_addr_eq(extract_fields, own)),
             "a request is used with the plugin it was made for"
         );
         if !self.plugin.event_types.contains(event.event_type()) {
@@ -222,7 +229,7 @@ impl<'p> Extractor<'p> {
         };
         // SAFETY: the state lives until the plugin drops, `&mut` keeps other calls out, the inputs
         // outlive the call, and the event stays as long as its own lifetime.
-        let rc = unsafe { extract_fields(self.plugin.state, &raw const event, &raw const input) };
+        let rc = unsafe { extract_fields(local.handle, &raw const event, &raw const input) };
         if ReturnCode::from(rc) != ReturnCode::Success || field.res_len == 0 {
             return None;
         }
@@ -238,16 +245,46 @@ impl<'p> Extractor<'p> {
         }
     }
 
+    fn extract_in_child(
+        &mut self,
+        event: &Event<'_>,
+        source: &CStr,
+        request: &FieldRequest,
+    ) -> Option<Extracted<'_>> {
+        let State::Child(remote) = &mut self.plugin.state else {
+            unreachable!("told by the caller")
+        };
+        let mut field = request.field();
+        // Its values lie in buffers of `remote`, which stay until it is asked again.
+        let reason = match remote.extract(event, source, request, &mut field) {
+            Ok(()) if field.res_len == 0 => return None,
+            Ok(()) => match request.values(&field) {
+                Ok(values) => return Some(values),
+                Err(reason) => reason,
+            },
+            Err(reason) => reason,
+        };
+        let name = request.name.to_string_lossy();
+        self.plugin.note_protocol_error(format_args!("field {name}: {reason}"));
+        None
+    }
+
     /// Prints an event, as the plugin does it or else by its first bytes.
     ///
     /// Meant for events that this plugin produced; `number` as in [`Extractor::extract`].
     pub fn event_to_string(&mut self, event: &Event<'_>, number: u64) -> String {
-        let library = &self.plugin.library;
-        let print = library.functions.source.and_then(|source| source.event_to_string);
+        let local = match &mut self.plugin.state {
+            State::Here(local) => *local,
+            State::Child(remote) => {
+                let text = remote.event_to_string(event);
+                return text.unwrap_or_else(|| describe(event.payload()));
+            }
+        };
+        let print = local.functions.source.and_then(|source| source.event_to_string);
         let text = print.map_or(String::new(), |print| {
             let input = EventInput { evt: event.header(), evtnum: number, evtsrc: ptr::null() };
             // SAFETY: as in `extract`.
-            let text = unsafe { print(self.plugin.state, &raw const input) };
+            let text = unsafe { print(local.handle, &raw const input) };
             // SAFETY: null or a C string that stays until the next call, says the header.
             unsafe { copy_text(text) }
         });
@@ -264,7 +301,7 @@ impl FieldRequest {
             field: self.name.as_ptr(),
             arg_key: self.argument_key.as_ref().map_or(ptr::null(), |key| key.as_ptr()),
             arg_index: self.argument_index,
-            arg_present: u32::from(self.has_argument),
+            arg_present: u32::from(self.argument.is_some()),
             ftype: self.kind.code(),
             flist: u32::from(self.is_list),
         }
@@ -371,12 +408,13 @@ mod tests {
             hidden: false,
             add_output: false,
         };
-        let found = match FieldRequest::prepare(&field, 0, argument, never_called) {
+        let found = match FieldRequest::prepare(&field, 0, argument, Some(never_called)) {
             Ok(request) => {
                 let index = request.argument_index as i64;
                 format!(
                     "present {} index {index} key {:?}",
-                    request.has_argument, request.argument_key
+                    request.argument.is_some(),
+                    request.argument_key
                 )
             }
             Err(error) => error.to_string(),

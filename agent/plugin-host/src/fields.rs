@@ -1,9 +1,9 @@
 //! The fields a plugin declares: the JSON text of `get_fields`, and the lists of event sources.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A field that a plugin extracts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldInfo {
     /// What rules call it, such as `ka.verb`.
     pub name: String,
@@ -24,7 +24,7 @@ pub struct FieldInfo {
 }
 
 /// The argument of a field: an index, a key, or either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArgumentInfo {
     /// The field means nothing without it.
     pub required: bool,
@@ -35,7 +35,7 @@ pub struct ArgumentInfo {
 }
 
 /// The type of a field's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the ABI")]
 pub enum FieldKind {
     Uint64,

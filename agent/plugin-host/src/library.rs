@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::abi::{self, TextFn};
 use crate::capability::{self, Capabilities, CapabilityError, Identity};
 use crate::fields::{self, FieldInfo, FieldsError};
+use crate::isolation::{self, Isolation};
 use crate::object::SharedObject;
 use crate::version::Version;
 
@@ -18,6 +21,22 @@ pub const API_VERSION: Version = Version { major: 3, minor: 12, patch: 0 };
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
+    about: About,
+    pub(crate) place: Place,
+}
+
+/// Where the code of a plugin runs.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In this process.
+    Here(Functions),
+    /// In child processes, one for each state.
+    Child(Isolation),
+}
+
+/// What a plugin says about itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct About {
     name: String,
     description: String,
     contact: String,
@@ -26,11 +45,10 @@ pub struct Library {
     sourcing: Option<Sourcing>,
     extraction: Option<Extraction>,
     init_schema: Option<String>,
-    pub(crate) functions: Functions,
 }
 
 /// What a plugin that produces events calls itself and its event source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sourcing {
     /// Stands in every event; 0 when the events are those of the system.
     pub id: u32,
@@ -39,7 +57,7 @@ pub struct Sourcing {
 }
 
 /// What a plugin extracts, and from which events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extraction {
     /// In the plugin's own order; never empty.
     pub fields: Vec<FieldInfo>,
@@ -55,7 +73,7 @@ impl Extraction {
 }
 
 /// The functions that need a plugin state.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Functions {
     pub(crate) init: abi::InitFn,
     pub(crate) destroy: abi::DestroyFn,
@@ -112,6 +130,8 @@ pub enum LoadFailure {
     Fields { plugin: String, source: FieldsError },
     #[error("error in plugin {plugin}: unknown init schema type {schema_type}")]
     SchemaType { plugin: String, schema_type: u32 },
+    #[error("{0}")]
+    Child(String),
 }
 
 fn disagreement(required: Version) -> &'static str {
@@ -161,23 +181,52 @@ impl Library {
 
         Ok(Self {
             path: path.to_owned(),
-            init_schema: read_init_schema(&object, &name)?,
-            name,
-            description,
-            contact,
-            version,
-            capabilities,
-            sourcing,
-            extraction,
-            functions: Functions {
+            about: About {
+                init_schema: read_init_schema(&object, &name)?,
+                name,
+                description,
+                contact,
+                version,
+                capabilities,
+                sourcing,
+                extraction,
+            },
+            place: Place::Here(Functions {
                 init,
                 destroy,
                 last_error,
                 metrics: object.resolve(&abi::GET_METRICS),
                 source,
                 extract: extract_functions(&object),
-            },
+            }),
         })
+    }
+
+    /// Opens the shared object at `path` in a child process, where all of its states are going to be too, each in one of its
+    /// own: whatever the plugin does, this process goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Library::open`], and when the child process cannot be started or does not answer.
+    pub fn open_isolated(path: &Path, isolation: Isolation) -> Result<Arc<Self>, LoadError> {
+        let about = isolation::describe(path, &isolation);
+        match about {
+            Ok(about) => {
+                Ok(Arc::new(Self { path: path.to_owned(), about, place: Place::Child(isolation) }))
+            }
+            Err(message) => {
+                Err(LoadError { path: path.to_owned(), source: LoadFailure::Child(message) })
+            }
+        }
+    }
+
+    /// Whether its code runs in child processes.
+    pub fn is_isolated(&self) -> bool {
+        matches!(self.place, Place::Child(_))
+    }
+
+    pub(crate) fn about(&self) -> &About {
+        &self.about
     }
 
     /// The path it was opened by.
@@ -187,42 +236,42 @@ impl Library {
 
     /// What the plugin calls itself.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.about.name
     }
 
     /// A line on what the plugin is for.
     pub fn description(&self) -> &str {
-        &self.description
+        &self.about.description
     }
 
     /// Where its authors can be reached.
     pub fn contact(&self) -> &str {
-        &self.contact
+        &self.about.contact
     }
 
     /// The plugin's own version.
     pub fn version(&self) -> Version {
-        self.version
+        self.about.version
     }
 
     /// What the plugin can do.
     pub fn capabilities(&self) -> Capabilities {
-        self.capabilities
+        self.about.capabilities
     }
 
     /// The event source it produces, if it does.
     pub fn sourcing(&self) -> Option<&Sourcing> {
-        self.sourcing.as_ref()
+        self.about.sourcing.as_ref()
     }
 
     /// The fields it extracts, if it does.
     pub fn extraction(&self) -> Option<&Extraction> {
-        self.extraction.as_ref()
+        self.about.extraction.as_ref()
     }
 
     /// The JSON schema of its init configuration.
     pub fn init_schema(&self) -> Option<&str> {
-        self.init_schema.as_deref()
+        self.about.init_schema.as_deref()
     }
 }
 

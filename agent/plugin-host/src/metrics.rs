@@ -2,11 +2,13 @@
 
 use std::slice;
 
+use serde::{Deserialize, Serialize};
+
 use crate::abi::{PluginMetric, copy_text};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, State};
 
 /// One number that a plugin tells about itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Unique within the plugin.
     pub name: String,
@@ -17,7 +19,7 @@ pub struct Metric {
 }
 
 /// A number of one of the ABI's types, the small ones widened.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum MetricValue {
     Unsigned(u64),
@@ -30,11 +32,15 @@ impl Plugin {
     ///
     /// Source: `get_metrics` in `plugin_api.h`, plugin API 3.12. It has no way to fail.
     pub fn metrics(&mut self) -> Vec<Metric> {
-        let Some(get_metrics) = self.library.functions.metrics else { return Vec::new() };
+        let local = match &mut self.state {
+            State::Here(local) => *local,
+            State::Child(remote) => return remote.metrics(),
+        };
+        let Some(get_metrics) = local.functions.metrics else { return Vec::new() };
         let mut count = 0u32;
         // SAFETY: the state lives until `self` drops, `&mut self` keeps other calls out, and the
         // out-pointer is valid for a write.
-        let metrics = unsafe { get_metrics(self.state, &raw mut count) };
+        let metrics = unsafe { get_metrics(local.handle, &raw mut count) };
         if count == 0 {
             return Vec::new();
         }

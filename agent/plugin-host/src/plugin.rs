@@ -4,12 +4,14 @@ use std::ffi::CString;
 use std::fmt;
 use std::slice;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::{InitInput, PLUGIN_EVENT, StateHandle, copy_text};
 use crate::extract::Extractor;
-use crate::library::Library;
+use crate::isolation::Remote;
+use crate::library::{Functions, Library, Place};
 use crate::owner::{self, LogSeverity, LogSink, Owner};
 use crate::return_code::ReturnCode;
 use crate::schema::{self, ConfigError};
@@ -22,10 +24,31 @@ use crate::tables;
 /// library are independent of each other.
 pub struct Plugin {
     pub(crate) library: Arc<Library>,
-    pub(crate) state: *mut StateHandle,
+    pub(crate) state: State,
     pub(crate) owner: &'static Owner,
     pub(crate) event_types: EventTypes,
-    protocol_errors: u64,
+    protocol_errors: ProtocolErrors,
+}
+
+/// How often a state broke the rules of the ABI in a way that could be passed over.
+#[derive(Debug, Default)]
+struct ProtocolErrors {
+    count: u64,
+    taken: u64,
+    logged: Option<Instant>,
+}
+
+/// Where the state is.
+pub(crate) enum State {
+    Here(LocalState),
+    Child(Box<Remote>),
+}
+
+/// A state in this process.
+#[derive(Clone, Copy)]
+pub(crate) struct LocalState {
+    pub(crate) handle: *mut StateHandle,
+    pub(crate) functions: Functions,
 }
 
 // SAFETY: the ABI lets any thread call, one at a time, and every call of ours that takes a state
@@ -71,7 +94,7 @@ pub struct CallError {
 }
 
 /// A value that a plugin suggests for opening it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenParam {
     /// What to pass to [`Plugin::open`].
     pub value: String,
@@ -96,7 +119,24 @@ impl Library {
         let config = schema::check(self.name(), self.init_schema(), config)?;
         let config = CString::new(config.as_ref())
             .map_err(|_| ConfigError::Nul { plugin: self.name().to_owned() })?;
-        let owner = Owner::leak(self.name(), log);
+        let owner = Owner::leak(self.name(), Arc::clone(&log));
+        let functions = match &self.place {
+            Place::Here(functions) => *functions,
+            Place::Child(isolation) => {
+                let remote = Remote::init(self, isolation, &config, log);
+                let remote = remote.map_err(|message| InitError::Failed {
+                    plugin: self.name().to_owned(),
+                    message,
+                })?;
+                return Ok(Plugin {
+                    library: Arc::clone(self),
+                    state: State::Child(Box::new(remote)),
+                    owner,
+                    event_types: EventTypes::All,
+                    protocol_errors: ProtocolErrors::default(),
+                });
+            }
+        };
         let tables = tables::init_input();
         let input = InitInput {
             config: config.as_ptr(),
@@ -108,14 +148,14 @@ impl Library {
         let mut rc = ReturnCode::UNWRITTEN;
         // SAFETY: the input and all it points to outlive the call, the owner and the vtables the
         // process; the out-pointer is valid for a write.
-        let state = unsafe { (self.functions.init)(&raw const input, &raw mut rc) };
+        let handle = unsafe { (functions.init)(&raw const input, &raw mut rc) };
         // Made before the answer is looked at: a state that comes with a failure is destroyed too.
         let mut plugin = Plugin {
             library: Arc::clone(self),
-            state,
+            state: State::Here(LocalState { handle, functions }),
             owner,
             event_types: EventTypes::All,
-            protocol_errors: 0,
+            protocol_errors: ProtocolErrors::default(),
         };
         if ReturnCode::from(rc) != ReturnCode::Success {
             return Err(InitError::Failed {
@@ -155,14 +195,17 @@ impl Plugin {
     /// When the plugin fails, or answers something else than a JSON list of values.
     pub fn list_open_params(&mut self) -> Result<Vec<OpenParam>, CallError> {
         const FUNCTION: &str = "list_open_params";
-        let Some(list) = self.library.functions.source.and_then(|source| source.list_open_params)
-        else {
+        let local = match &mut self.state {
+            State::Here(local) => *local,
+            State::Child(remote) => return remote.list_open_params(),
+        };
+        let Some(list) = local.functions.source.and_then(|source| source.list_open_params) else {
             return Ok(Vec::new());
         };
         let mut rc = ReturnCode::UNWRITTEN;
         // SAFETY: the state lives until `self` drops, `&mut self` keeps other calls out, and the
         // out-pointer is valid for a write.
-        let text = unsafe { list(self.state, &raw mut rc) };
+        let text = unsafe { list(local.handle, &raw mut rc) };
         if ReturnCode::from(rc) != ReturnCode::Success {
             return Err(self.call_error(FUNCTION));
         }
@@ -178,20 +221,47 @@ impl Plugin {
         })
     }
 
-    /// How often the plugin broke the rules of the ABI in a way that could be passed over.
-    pub fn protocol_errors(&self) -> u64 {
-        self.protocol_errors
+    /// Why the state cannot be used any more: the child process that it is in has ended or does not answer.
+    ///
+    /// What was extracted since then is not what the plugin would have given.
+    pub fn crash(&self) -> Option<&str> {
+        match &self.state {
+            State::Here(_) => None,
+            State::Child(remote) => remote.crash(),
+        }
     }
 
-    /// Counts a broken rule and logs the first one, since a plugin that breaks one does so often.
+    /// How often the plugin broke the rules of the ABI in a way that could be passed over.
+    pub fn protocol_errors(&self) -> u64 {
+        let of_child = match &self.state {
+            State::Here(_) => 0,
+            State::Child(remote) => remote.protocol_errors(),
+        };
+        self.protocol_errors.count + of_child
+    }
+
+    /// How many of these were not taken before.
+    pub fn take_protocol_errors(&mut self) -> u64 {
+        let all = self.protocol_errors();
+        let new = all - self.protocol_errors.taken;
+        self.protocol_errors.taken = all;
+        new
+    }
+
+    /// Counts a broken rule. Logs the first one and then now and then one, since a plugin that breaks one does so often.
     pub(crate) fn note_protocol_error(&mut self, message: fmt::Arguments<'_>) {
-        self.protocol_errors += 1;
-        if self.protocol_errors == 1 {
-            self.owner.log(
-                LogSeverity::Warning,
-                &format!("protocol error, counted from now on: {message}"),
-            );
+        const LOG_EVERY: Duration = Duration::from_secs(10);
+        let errors = &mut self.protocol_errors;
+        errors.count += 1;
+        if errors.logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
+            return;
         }
+        let text = match errors.logged {
+            None => format!("protocol error, counted from now on: {message}"),
+            Some(_) => format!("{} protocol errors so far, the last one: {message}", errors.count),
+        };
+        errors.logged = Some(Instant::now());
+        self.owner.log(LogSeverity::Warning, &text);
     }
 
     /// The error of a call that has just reported failure on this thread.
@@ -201,12 +271,13 @@ impl Plugin {
 
     /// Must follow a failure at once: where nothing failed, Go plugins end the process.
     pub(crate) fn last_error(&self) -> String {
-        if self.state.is_null() {
-            return "plugin handle or 'get_last_error' function not defined".to_owned();
-        }
+        let local = match &self.state {
+            State::Here(local) if !local.handle.is_null() => local,
+            _ => return "plugin handle or 'get_last_error' function not defined".to_owned(),
+        };
         // SAFETY: the state lives, a call on it has just failed on this thread, and `Plugin` is
         // not `Sync`, so that no other thread is in it.
-        let text = unsafe { (self.library.functions.last_error)(self.state) };
+        let text = unsafe { (local.functions.last_error)(local.handle) };
         // SAFETY: null or a C string that stays until the next call on this state.
         unsafe { copy_text(text) }
     }
@@ -221,14 +292,14 @@ impl Plugin {
                 EventTypes::Only(vec![PLUGIN_EVENT])
             }
         };
-        let Some(event_types) =
-            self.library.functions.extract.and_then(|extract| extract.event_types)
+        let State::Here(local) = &self.state else { return default() };
+        let Some(event_types) = local.functions.extract.and_then(|extract| extract.event_types)
         else {
             return default();
         };
         let mut count = 0u32;
         // SAFETY: the state lives, `&mut self` keeps other calls out, and the out-pointer is valid.
-        let types = unsafe { event_types(&raw mut count, self.state) };
+        let types = unsafe { event_types(&raw mut count, local.handle) };
         if types.is_null() || count == 0 {
             return default();
         }
@@ -239,18 +310,17 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        if !self.state.is_null() {
+        if let State::Here(local) = self.state
+            && !local.handle.is_null()
+        {
             // SAFETY: the state came from `init` and is destroyed once, here.
-            unsafe { (self.library.functions.destroy)(self.state) };
+            unsafe { (local.functions.destroy)(local.handle) };
         }
     }
 }
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin")
-            .field("name", &self.library.name())
-            .field("state", &self.state)
-            .finish_non_exhaustive()
+        f.debug_struct("Plugin").field("name", &self.library.name()).finish_non_exhaustive()
     }
 }

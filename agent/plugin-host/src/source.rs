@@ -10,9 +10,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::abi::{EventHeader, InstanceHandle};
 use crate::event::{self, Event, EventError};
 use crate::extract::Extractor;
+use crate::isolation::RemoteBatch;
 use crate::library::SourceFunctions;
 use crate::metrics::Metric;
-use crate::plugin::{CallError, Plugin};
+use crate::plugin::{CallError, Plugin, State};
 use crate::return_code::ReturnCode;
 
 /// An open event source, with the plugin state it belongs to.
@@ -20,13 +21,18 @@ use crate::return_code::ReturnCode;
 /// Dropping it closes the source and then destroys the state.
 pub struct EventStream {
     plugin: Plugin,
-    functions: SourceFunctions,
-    instance: *mut InstanceHandle,
+    instance: Instance,
     plugin_id: u32,
     /// Why there will be no further batch, found out while the last one was still to be delivered.
     end: Option<NoBatch>,
     idle: IdleGuard,
     is_closed: bool,
+}
+
+/// Where the plugin keeps the open source.
+enum Instance {
+    Here { functions: SourceFunctions, handle: *mut InstanceHandle },
+    Child(RemoteBatch),
 }
 
 // SAFETY: as for `Plugin`: any thread may call, one at a time, and every call takes `&mut self`.
@@ -96,39 +102,53 @@ impl<'a> Batch<'a> {
     pub fn extractor(&mut self) -> Extractor<'_> {
         self.plugin.extractor()
     }
+
+    /// The state that made the events.
+    pub fn plugin(&self) -> &Plugin {
+        self.plugin
+    }
+
+    pub(crate) fn plugin_mut(&mut self) -> &mut Plugin {
+        self.plugin
+    }
 }
 
 impl EventStream {
-    pub(crate) fn open(plugin: Plugin, params: &str) -> Result<Self, OpenError> {
+    pub(crate) fn open(mut plugin: Plugin, params: &str) -> Result<Self, OpenError> {
         let name = || plugin.library.name().to_owned();
-        let (Some(functions), Some(sourcing)) =
-            (plugin.library.functions.source, plugin.library.sourcing())
-        else {
+        let Some(sourcing) = plugin.library.sourcing() else {
             return Err(OpenError::NoSource { plugin: name() });
         };
         let plugin_id = sourcing.id;
         let params = CString::new(params).map_err(|_| OpenError::Nul { plugin: name() })?;
+        let local = match &mut plugin.state {
+            State::Here(local) => *local,
+            State::Child(remote) => {
+                remote.open(&params).map_err(OpenError::Failed)?;
+                let instance = Instance::Child(RemoteBatch::default());
+                return Ok(Self::of(plugin, instance, plugin_id));
+            }
+        };
+        let functions = local.functions.source.expect("told by `sourcing`");
         let mut rc = ReturnCode::UNWRITTEN;
         // SAFETY: the state lives until `plugin` drops and is owned here; `params` outlives the
         // call, and the out-pointer is valid for a write.
-        let instance = unsafe { (functions.open)(plugin.state, params.as_ptr(), &raw mut rc) };
+        let handle = unsafe { (functions.open)(local.handle, params.as_ptr(), &raw mut rc) };
         if ReturnCode::from(rc) != ReturnCode::Success {
             let error = plugin.call_error("open");
-            if !instance.is_null() {
+            if !handle.is_null() {
                 // SAFETY: the instance came from this state's `open` and is closed once, here.
-                unsafe { (functions.close)(plugin.state, instance) };
+                unsafe { (functions.close)(local.handle, handle) };
             }
             return Err(OpenError::Failed(error));
         }
-        Ok(Self {
-            plugin,
-            functions,
-            instance,
-            plugin_id,
-            end: None,
-            idle: IdleGuard::default(),
-            is_closed: false,
-        })
+        let instance = Instance::Here { functions, handle };
+        Ok(Self::of(plugin, instance, plugin_id))
+    }
+
+    fn of(plugin: Plugin, instance: Instance, plugin_id: u32) -> Self {
+        let idle = IdleGuard::default();
+        Self { plugin, instance, plugin_id, end: None, idle, is_closed: false }
     }
 
     /// The plugin state that the stream reads from.
@@ -136,9 +156,18 @@ impl EventStream {
         &self.plugin
     }
 
+    pub(crate) fn plugin_mut(&mut self) -> &mut Plugin {
+        &mut self.plugin
+    }
+
     /// Lends the state for extraction from events of other streams.
     pub fn extractor(&mut self) -> Extractor<'_> {
         self.plugin.extractor()
+    }
+
+    /// As [`Plugin::take_protocol_errors`].
+    pub fn take_protocol_errors(&mut self) -> u64 {
+        self.plugin.take_protocol_errors()
     }
 
     /// Asks the plugin for its metrics.
@@ -152,9 +181,17 @@ impl EventStream {
             return;
         }
         self.end = Some(NoBatch::Eof);
-        // SAFETY: the instance came from this state's `open` and is closed once, here; the state
-        // is destroyed after this, when the field drops.
-        unsafe { (self.functions.close)(self.plugin.state, self.instance) };
+        match (&mut self.plugin.state, &self.instance) {
+            (State::Here(local), Instance::Here { functions, handle }) => {
+                // SAFETY: the instance came from this state's `open` and is closed once, here; the
+                // state is destroyed after this, when the field drops.
+                unsafe { (functions.close)(local.handle, *handle) };
+            }
+            (State::Child(remote), _) => remote.close(),
+            (State::Here(_), Instance::Child(_)) => {
+                unreachable!("the stream is where its plugin is")
+            }
+        }
     }
 
     /// Waits for the next batch of events, at most as long as the plugin's own time-out.
@@ -171,18 +208,18 @@ impl EventStream {
         if let Some(end) = &self.end {
             return Err(end.clone());
         }
+        let (State::Here(local), Instance::Here { functions, handle }) =
+            (&self.plugin.state, &self.instance)
+        else {
+            return self.next_batch_of_child();
+        };
         let asked = Instant::now();
         let mut count = 0u32;
         let mut events: *mut *mut EventHeader = ptr::null_mut();
         // SAFETY: state and instance live until `self` drops, `&mut self` keeps other calls out
         // and the last batch gone, and both out-pointers are valid for writes.
         let rc = unsafe {
-            (self.functions.next_batch)(
-                self.plugin.state,
-                self.instance,
-                &raw mut count,
-                &raw mut events,
-            )
+            (functions.next_batch)(local.handle, *handle, &raw mut count, &raw mut events)
         };
         let rc = ReturnCode::from(rc);
         match rc {
@@ -200,7 +237,41 @@ impl EventStream {
         // SAFETY: the plugin keeps `count` pointers at `events` until the next call of `next_batch`
         // or `close`; both need `&mut self`, which the lifetime of the batch forbids.
         let events = unsafe { batch_of(events, count) };
-        let (accepted, fault) = self.adopt(events);
+        let (accepted, fault) = adopt(events, self.plugin_id, self.plugin.library.name());
+        if let Some(fault) = fault {
+            self.end = Some(fault.clone());
+            if accepted == 0 {
+                return Err(fault);
+            }
+        }
+        Ok(Batch { events: &events[..accepted], plugin: &mut self.plugin })
+    }
+
+    /// Whether the plugin was asked for a batch and has not answered yet, though [`NoBatch::Timeout`] was. Only a plugin in a
+    /// child process can be left alone so; what it answers is not to be lost, so the stream should not be dropped now.
+    pub fn is_asked(&self) -> bool {
+        match &self.plugin.state {
+            State::Here(_) => false,
+            State::Child(remote) => remote.is_asked(),
+        }
+    }
+
+    fn next_batch_of_child(&mut self) -> Result<Batch<'_>, NoBatch> {
+        let (State::Child(remote), Instance::Child(batch)) =
+            (&mut self.plugin.state, &mut self.instance)
+        else {
+            unreachable!("the stream is where its plugin is");
+        };
+        match remote.next_batch(batch) {
+            Ok(()) => {}
+            Err(NoBatch::Timeout) => return Err(NoBatch::Timeout),
+            Err(end) => {
+                self.end = Some(end.clone());
+                return Err(end);
+            }
+        }
+        let events = batch.events();
+        let (accepted, fault) = adopt(events, self.plugin_id, self.plugin.library.name());
         if let Some(fault) = fault {
             self.end = Some(fault.clone());
             if accepted == 0 {
@@ -223,21 +294,20 @@ impl EventStream {
         }
         NoBatch::Timeout
     }
+}
 
-    /// Checks and completes the events up to the first bad one; says how many are good, and what
-    /// is wrong with the bad one.
-    fn adopt(&self, events: &[*mut EventHeader]) -> (usize, Option<NoBatch>) {
-        let now_ns = now_ns();
-        for (index, &event) in events.iter().enumerate() {
-            // SAFETY: the plugin passes events to the host, which may change them until it asks
-            // for the next batch; null and lengths that make no sense are refused.
-            if let Err(source) = unsafe { event::adopt(event, self.plugin_id, now_ns) } {
-                let plugin = self.plugin.library.name().to_owned();
-                return (index, Some(NoBatch::Malformed { plugin, source }));
-            }
+/// Checks and completes the events up to the first bad one; says how many are good, and what is
+/// wrong with the bad one.
+fn adopt(events: &[*mut EventHeader], plugin_id: u32, plugin: &str) -> (usize, Option<NoBatch>) {
+    let now_ns = now_ns();
+    for (index, &event) in events.iter().enumerate() {
+        // SAFETY: the plugin passes events to the host, which may change them until it asks
+        // for the next batch; null and lengths that make no sense are refused.
+        if let Err(source) = unsafe { event::adopt(event, plugin_id, now_ns) } {
+            return (index, Some(NoBatch::Malformed { plugin: plugin.to_owned(), source }));
         }
-        (events.len(), None)
     }
+    (events.len(), None)
 }
 
 /// A null array counts as one null event, so that it is reported like one.

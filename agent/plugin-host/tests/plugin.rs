@@ -75,7 +75,7 @@ mod loading {
         let sourcing = library.sourcing().unwrap();
         assert_eq!((sourcing.id, sourcing.event_source.as_str()), (999, "misbehaving"));
         let extraction = library.extraction().unwrap();
-        assert_eq!(extraction.fields.len(), 16);
+        assert_eq!(extraction.fields.len(), 17);
         assert_eq!(extraction.sources, ["misbehaving"], "its own source is added");
         let capabilities = library.capabilities();
         assert!(capabilities.sourcing && capabilities.extraction);

@@ -71,6 +71,8 @@ pub(crate) enum AppError {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read standard input")]
     Stdin(#[source] io::Error),
+    #[error("this command is for the agent's own use")]
+    PluginChild(#[source] io::Error),
     #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }

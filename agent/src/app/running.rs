@@ -192,6 +192,7 @@ impl Start<'_> {
                 asks_plugins_for_metrics,
                 asks_plugins_at_end: self.config.metrics.plugins_metrics,
                 stop: running.stop.clone(),
+                has_delivered: false,
             };
             let index = running.sources.len();
             services.readiness.set(&source.name, SourceState::Open);

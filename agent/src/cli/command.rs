@@ -27,6 +27,12 @@ pub(crate) enum Command {
         #[arg(short = 'n', value_name = "COUNT", default_value_t = 20)]
         count: usize,
     },
+    /// Runs a plugin for an agent that has started this process.
+    #[command(hide = true)]
+    PluginChild {
+        /// The plugin's library.
+        library: PathBuf,
+    },
 }
 
 /// What `shikra test` is told.

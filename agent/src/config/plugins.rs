@@ -29,6 +29,8 @@ pub(crate) struct PluginConfig {
     /// What the plugin's `open` gets.
     pub(crate) open_params: String,
     pub(crate) on_failure: OnFailure,
+    /// Whether it runs in child processes.
+    pub(crate) is_isolated: bool,
     pub(super) open_params_position: Option<Position>,
 }
 
@@ -92,7 +94,7 @@ impl PluginsConfig {
     /// Whether the same libraries are to be loaded, with whatever settings.
     pub(crate) fn are_same_libraries(&self, other: &PluginsConfig) -> bool {
         let library = |plugin: &PluginConfig| {
-            (plugin.name.clone(), plugin.library_path.clone(), plugin.sha256)
+            (plugin.name.clone(), plugin.library_path.clone(), plugin.sha256, plugin.is_isolated)
         };
         self.directory == other.directory
             && self.list.iter().map(library).eq(other.list.iter().map(library))
@@ -164,6 +166,11 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
         "exit" => Ok(OnFailure::Exit),
         _ => Err(format!("expected reopen, stop or exit, found `{text}`")),
     });
+    let is_isolated = section.parsed("isolation", false, |text| match text {
+        "process" => Ok(true),
+        "none" => Ok(false),
+        _ => Err(format!("expected process or none, found `{text}`")),
+    });
     Some(PluginConfig {
         name: name?,
         library_path: library_path?,
@@ -171,6 +178,7 @@ fn read_plugin(section: &mut Section<'_, '_>, directory: &Option<PathBuf>) -> Op
         init_config,
         open_params,
         on_failure,
+        is_isolated,
         open_params_position: section.position("open_params").cloned(),
     })
 }

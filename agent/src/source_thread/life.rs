@@ -14,17 +14,24 @@ use crate::readiness::SourceState;
 /// The pause before a source is opened again for the first time; it doubles from failure to failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause after a crash of a child process that gave events before: it is no more than a new process.
+const LONGEST_AFTER_CRASH: Duration = Duration::from_millis(500);
 /// A source that ran this many times longer than it paused before is well again.
 const WELL_AFTER: u32 = 10;
 
 /// Why an event source has no events any more.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
 pub(crate) enum SourceFailure {
     /// It failed while it ran.
+    #[error(transparent)]
     NoBatch(#[from] NoBatch),
+    /// The child process that it ran in has ended.
+    #[error("plugin {plugin} crashed: {message}")]
+    Crash { plugin: String, message: String },
     /// It could not be opened again.
+    #[error(transparent)]
     Init(#[from] InitError),
+    #[error(transparent)]
     Open(#[from] OpenError),
 }
 
@@ -50,16 +57,21 @@ impl SourceThread {
         let mut opened = Ok(stream);
         loop {
             let start = Instant::now();
+            self.has_delivered = false;
             let end = match opened {
                 Ok(stream) => self.serve(stream)?,
                 Err(failure) => End::Failure(failure),
             };
             opened = match end {
                 End::Stream => return Ok(()),
-                End::Change(change) => self.open_changed(change),
+                End::Change(change) => self.open_changed(*change),
                 End::Failure(failure) => {
                     self.metrics.source(&self.event_source).failures.inc();
-                    match self.reopen(failure, pauses.after(start.elapsed()))? {
+                    let mut pause = pauses.after(start.elapsed());
+                    if self.has_delivered && matches!(failure, SourceFailure::Crash { .. }) {
+                        pause = pause.min(LONGEST_AFTER_CRASH);
+                    }
+                    match self.reopen(failure, pause)? {
                         Some(opened) => opened,
                         None => return Ok(()),
                     }
@@ -81,7 +93,7 @@ impl SourceThread {
         pause: Duration,
     ) -> Result<Option<Result<EventStream, SourceFailure>>, SourceError> {
         self.readiness.set(&self.event_source, SourceState::Reopening);
-        if !self.is_over() {
+        if !self.is_over(&failure) {
             tracing::error!(
                 "An error occurred in an event source, '{}' is opened again in {} s: {}",
                 self.event_source,
@@ -89,12 +101,12 @@ impl SourceThread {
                 with_causes(&failure)
             );
         }
-        let change = self.changes.wait(Instant::now() + pause, || self.is_over());
+        let change = self.changes.wait(Instant::now() + pause, || self.is_over(&failure));
         if self.stop.is_cancelled() {
             return Ok(None);
         }
         let Some(change) = change else {
-            if self.is_over() {
+            if self.is_over(&failure) {
                 let (event_source, on_failure) =
                     (self.event_source.clone(), self.input.settings.on_failure);
                 return Err(SourceError::Plugin { event_source, on_failure, source: failure });
@@ -111,12 +123,15 @@ impl SourceThread {
     }
 
     /// Whether a source that has failed stays closed.
-    fn is_over(&self) -> bool {
+    fn is_over(&self, failure: &SourceFailure) -> bool {
+        // Of a process of its own it can only be that the plugin itself says so.
+        let may_be_for_good =
+            matches!(failure, SourceFailure::NoBatch(_)) || !self.input.library.is_isolated();
         self.stop.is_cancelled()
             || match self.input.settings.on_failure {
                 OnFailure::Reopen => false,
                 OnFailure::ReopenBesideOthers => {
-                    !self.readiness.is_any_open_beside(&self.event_source)
+                    may_be_for_good && !self.readiness.is_any_open_beside(&self.event_source)
                 }
                 OnFailure::Stop | OnFailure::Exit => true,
             }

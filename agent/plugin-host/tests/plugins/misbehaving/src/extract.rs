@@ -8,7 +8,7 @@ use falco_plugin_api::{
     ss_plugin_field_extract_input, ss_plugin_t,
 };
 
-use crate::{FAILURE, SUCCESS, State, read, text};
+use crate::{FAILURE, SUCCESS, State, fatal, read, text};
 
 /// In the order of the numbers in [`plugin_extract_fields`].
 const FIELDS: &CStr = cr#"[
@@ -27,7 +27,8 @@ const FIELDS: &CStr = cr#"[
     {"name": "bad.two_values", "type": "uint64", "desc": "two values of a field that is no list"},
     {"name": "bad.five_bytes", "type": "ipaddr", "desc": "an address of 5 bytes"},
     {"name": "bad.misaligned", "type": "uint64", "desc": "values at an odd address"},
-    {"name": "bad.endless", "type": "uint64", "isList": true, "desc": "more values than there is memory"}
+    {"name": "bad.endless", "type": "uint64", "isList": true, "desc": "more values than there is memory"},
+    {"name": "bad.fatal", "type": "string", "desc": "does its worst", "arg": {"isKey": true, "isRequired": true}}
 ]"#;
 
 /// What the last answer points to.
@@ -95,7 +96,12 @@ unsafe extern "C-unwind" fn plugin_extract_fields(
             values.answer_numbers(field, [1, 2], 1);
             field.res.u64_ = (&raw mut values.numbers).cast::<u8>().wrapping_add(1).cast();
         }
-        _ => values.answer_numbers(field, [1, 2], u64::MAX),
+        15 => values.answer_numbers(field, [1, 2], u64::MAX),
+        _ => {
+            // SAFETY: the state was made by `init`.
+            fatal::act(read(field.arg_key), unsafe { State::of(state) });
+            return FAILURE;
+        }
     }
     SUCCESS
 }

@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "it stands for plugins written in C")]
 
 mod extract;
+mod fatal;
 mod metrics;
 mod source;
 
@@ -100,7 +101,7 @@ extern "C-unwind" fn plugin_get_init_schema(schema_type: *mut u32) -> *const c_c
     cr#"{"type": "object", "properties": {"mode": {"type": "string"}}}"#.as_ptr()
 }
 
-/// The modes are `fail`, `fail-without-state`, `leave-rc-unwritten`, `ask-for-tables`, `async-events-only` and those of
+/// A mode that is a word of `fatal.rs` does its worst. The others are `fail`, `fail-without-state`, `leave-rc-unwritten`, `ask-for-tables`, `async-events-only` and those of
 /// `metrics.rs`.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn plugin_init(
@@ -133,7 +134,10 @@ unsafe extern "C-unwind" fn plugin_init(
         }
         "ask-for-tables" => ask_for_tables(input, &state),
         "async-events-only" => state.event_types.push(402),
-        mode => state.metrics = metrics::of_mode(mode),
+        mode => {
+            fatal::act(mode, &state);
+            state.metrics = metrics::of_mode(mode);
+        }
     }
     // SAFETY: the host passes a place for the code.
     unsafe { *rc = answer };

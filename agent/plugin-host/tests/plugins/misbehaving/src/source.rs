@@ -5,7 +5,7 @@ use std::ptr;
 
 use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_event_input, ss_plugin_t};
 
-use crate::{FAILURE, ID, State, read};
+use crate::{FAILURE, ID, State, fatal, read};
 
 const SUCCESS: i32 = 0;
 const TIMEOUT: i32 = -1;
@@ -14,6 +14,8 @@ const UNSET: u64 = u64::MAX;
 
 struct Instance {
     steps: std::vec::IntoIter<String>,
+    /// A word of `fatal.rs`, from a first step `close-` and the word.
+    on_close: String,
     events: Vec<Vec<u8>>,
     pointers: Vec<*mut ss_plugin_event>,
     made: usize,
@@ -61,18 +63,26 @@ unsafe extern "C-unwind" fn plugin_open(
     };
     // SAFETY: the host passes a place for the code.
     unsafe { *rc = answer };
-    let instance =
-        Instance { steps: steps.into_iter(), events: Vec::new(), pointers: Vec::new(), made: 0 };
+    let on_close = steps[0].strip_prefix("on-close-").unwrap_or_default().to_owned();
+    let instance = Instance {
+        steps: steps.into_iter(),
+        on_close,
+        events: Vec::new(),
+        pointers: Vec::new(),
+        made: 0,
+    };
     if with_instance { Box::into_raw(Box::new(instance)).cast() } else { ptr::null_mut() }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn plugin_close(state: *mut ss_plugin_t, instance: *mut ss_instance_t) {
     // SAFETY: the state was made by `init`.
-    unsafe { State::of(state) }.log("close");
+    let state = unsafe { State::of(state) };
+    state.log("close");
     if !instance.is_null() {
         // SAFETY: the instance was made by `open`.
-        drop(unsafe { Box::from_raw(instance.cast::<Instance>()) });
+        let instance = unsafe { Box::from_raw(instance.cast::<Instance>()) };
+        fatal::act(&instance.on_close, state);
     }
 }
 
@@ -93,7 +103,13 @@ unsafe extern "C-unwind" fn plugin_next_batch(
     let next = instance.steps.next().unwrap_or_else(|| "eof".to_owned());
     let Some(rc) = step(&next, state, instance) else { return TIMEOUT };
     // SAFETY: the host passes a place for the count.
-    unsafe { *count = instance.pointers.len() as u32 };
+    unsafe {
+        *count = if next.starts_with("endless-batch") {
+            u32::MAX
+        } else {
+            instance.pointers.len() as u32
+        }
+    };
     let start = if next.starts_with("null-array") {
         ptr::null_mut()
     } else {
@@ -115,6 +131,7 @@ fn step(next: &str, state: &mut State, instance: &mut Instance) -> Option<i32> {
     for _ in 0..count {
         instance.add(|_| {});
     }
+    fatal::act(word, state);
     let rc = match word {
         "unwritten" => return None,
         "timeout" => TIMEOUT,
@@ -133,9 +150,17 @@ fn step(next: &str, state: &mut State, instance: &mut Instance) -> Option<i32> {
             instance.add(|event| event[30..34].copy_from_slice(&9999u32.to_ne_bytes()))
         }
         "null-event" | "null-array" => instance.events.push(Vec::new()),
+        "long-event" => {
+            instance.add(|event| event[16..20].copy_from_slice(&(1u32 << 30).to_ne_bytes()));
+            let len = (1u32 << 30) - 38;
+            instance.events[0][30..34].copy_from_slice(&len.to_ne_bytes());
+        }
         _ => {}
     }
     instance.pointers = instance.events.iter_mut().map(|event| pointer(event)).collect();
+    if word == "wild-event" {
+        instance.pointers.push(ptr::without_provenance_mut(8));
+    }
     Some(rc)
 }
 
