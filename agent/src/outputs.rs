@@ -211,6 +211,13 @@ impl Outputs {
         }
     }
 
+    /// Says of each output that it takes long, if it has been delivering for more than `limit`.
+    pub(crate) fn report_slow(&self, limit: Duration) {
+        for output in self.running().iter() {
+            output.control.report_slow(output.name, limit);
+        }
+    }
+
     /// Ends the workers once what is queued is written, or after `grace` with what could not be written by then.
     pub(crate) fn close(&self, grace: Duration) {
         let running = std::mem::take(&mut *self.running());

@@ -40,6 +40,8 @@ pub(crate) struct Services {
     /// The body of `/versions`.
     pub(crate) versions: String,
     pub(crate) running: Mutex<Running>,
+    /// `output_timeout` of the configuration.
+    pub(crate) output_timeout: Mutex<Option<Duration>>,
 }
 
 /// The services that a configuration may switch off.
@@ -55,6 +57,7 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     outputs: Option<PreparedOutputs>,
+    output_timeout: Option<Duration>,
     webserver: Change<Webserver>,
     snapshots: Change<Snapshots>,
 }
@@ -124,7 +127,8 @@ impl Services {
                 alerts: self.outputs.sender(),
             })?),
         };
-        Ok(Prepared { outputs, webserver, snapshots })
+        let output_timeout = new.config.outputs.timeout;
+        Ok(Prepared { outputs, output_timeout, webserver, snapshots })
     }
 
     fn webserver(&self, config: &Config) -> Result<Option<Webserver>, WebserverError> {
@@ -155,6 +159,7 @@ impl Services {
         if running.is_closed {
             return;
         }
+        *self.output_timeout() = prepared.output_timeout;
         if let Some(outputs) = prepared.outputs {
             self.outputs.replace(outputs);
         }
@@ -183,6 +188,18 @@ impl Services {
         if let Some(snapshots) = snapshots {
             snapshots.stop(grace);
         }
+    }
+
+    /// Says which outputs take long. To be called now and then.
+    pub(crate) fn report_slow_outputs(&self) {
+        let limit = *self.output_timeout();
+        if let Some(limit) = limit {
+            self.outputs.report_slow(limit);
+        }
+    }
+
+    fn output_timeout(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.output_timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {

@@ -184,3 +184,17 @@ fn without_a_syslog_daemon_other_outputs_work() {
     agent.wait_for_alert("ConfigMap seen");
     agent.stop();
 }
+
+#[test]
+fn an_output_that_takes_long_is_said_once() {
+    let (setup, receiver) = (Setup::new(), Receiver::start(Mode::Hang));
+    let mut agent = setup.start(&["-o", &receiver.option(), "-o", "output_timeout=50"]);
+    let port = setup.webhook_port;
+    let post = std::thread::spawn(move || http::post(port, &configmap_event()).status);
+    agent.wait_for_log("\"http\" output timeout: it has been delivering for more than 50 ms");
+    receiver.set(Mode::Status(200));
+    assert_eq!(post.join().unwrap(), 200);
+    receiver.wait_for("ConfigMap seen");
+    let finished = agent.stop();
+    assert_eq!(finished.stderr.matches("output timeout").count(), 1, "{finished:?}");
+}

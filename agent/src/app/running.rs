@@ -33,6 +33,8 @@ use crate::source_thread::{Changes, RunningSource, SourceError, SourceThread};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a source that waited for an output takes to end once there is none.
 const FREED: Duration = Duration::from_millis(500);
+/// How often is looked whether an output takes long.
+const TICK: Duration = Duration::from_millis(200);
 
 /// What a run starts from.
 pub(super) struct Start<'a> {
@@ -86,6 +88,7 @@ impl Start<'_> {
             readiness: Arc::default(),
             versions: commands::version::json(Some(&self.plugins)).to_string(),
             running: Mutex::default(),
+            output_timeout: Mutex::default(),
         };
         let mut running = Running {
             runtime,
@@ -262,13 +265,16 @@ impl Running {
 
     /// `None` at the deadline.
     fn next_request(&self, deadline: Option<Instant>) -> Option<Request> {
-        let Some(deadline) = deadline else {
-            return Some(self.requests.recv().expect("this thread keeps a sender"));
-        };
-        match self.requests.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(request) => Some(request),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => unreachable!("this thread keeps a sender"),
+        loop {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            match self.requests.recv_timeout(left.map_or(TICK, |left| left.min(TICK))) {
+                Ok(request) => return Some(request),
+                Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left <= TICK) => {
+                    return None;
+                }
+                Err(RecvTimeoutError::Timeout) => self.services.report_slow_outputs(),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("this thread keeps a sender"),
+            }
         }
     }
 

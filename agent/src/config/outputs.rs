@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue};
 
@@ -15,6 +16,8 @@ pub(crate) struct OutputsConfig {
     pub(crate) file: Option<FileOutputConfig>,
     pub(crate) program: Option<ProgramOutputConfig>,
     pub(crate) http: Option<HttpOutputConfig>,
+    /// A delivery that takes longer is a line in the log. `None` never is.
+    pub(crate) timeout: Option<Duration>,
     /// How many alerts wait for one output at most; `None` leaves it to the agent.
     pub(crate) queue_capacity: Option<NonZeroUsize>,
     /// Where alerts wait that an output cannot deliver, if not in memory.
@@ -88,15 +91,16 @@ pub(crate) enum CertificateAuthority {
 
 impl OutputsConfig {
     pub(super) fn read(root: &mut Section<'_, '_>) -> OutputsConfig {
-        // An alert is written before its event is acknowledged, however long that takes. So these are only checked.
+        // An alert is written before its event is acknowledged. So this is only checked.
         root.flag("buffered_outputs", false);
-        root.number::<u32>("output_timeout", 2000);
+        let timeout_ms = root.number::<u32>("output_timeout", 2000);
         OutputsConfig {
             stdout: root.section("stdout_output", |section| section.flag("enabled", false)),
             syslog: root.section("syslog_output", |section| section.flag("enabled", false)),
             file: root.section("file_output", FileOutputConfig::read),
             program: root.section("program_output", ProgramOutputConfig::read),
             http: root.section("http_output", HttpOutputConfig::read),
+            timeout: (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into())),
             queue_capacity: root.section("outputs_queue", |section| {
                 section.removed_key("recovery", "a full queue makes the agent wait");
                 NonZeroUsize::new(section.number("capacity", 0))

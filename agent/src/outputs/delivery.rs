@@ -30,6 +30,15 @@ pub(super) struct Control {
     reopen: AtomicBool,
     abandon: AtomicBool,
     change: Mutex<Change>,
+    busy: Mutex<Option<Busy>>,
+}
+
+/// Alerts are being delivered.
+#[derive(Debug)]
+struct Busy {
+    since: Instant,
+    /// Whether it was said that this takes long.
+    is_reported: bool,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +80,22 @@ impl Control {
         self.change().removed_at.get_or_insert_with(Instant::now);
     }
 
+    /// Says once of every delivery that takes longer than `limit` that it does.
+    pub(super) fn report_slow(&self, name: &str, limit: Duration) {
+        if let Some(busy) = self.busy().as_mut().filter(|busy| busy.since.elapsed() > limit)
+            && !std::mem::replace(&mut busy.is_reported, true)
+        {
+            tracing::error!(
+                "\"{name}\" output timeout: it has been delivering for more than {} ms",
+                limit.as_millis()
+            );
+        }
+    }
+
+    fn busy(&self) -> MutexGuard<'_, Option<Busy>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_removed_for_long(&self) -> bool {
         self.change().removed_at.is_some_and(|at| at.elapsed() >= REMOVAL_GRACE)
     }
@@ -106,6 +131,17 @@ impl Delivery {
     ///
     /// [`GivenUp`] when what is left of `alerts` will not be delivered.
     pub(super) fn deliver(
+        &mut self,
+        alerts: &mut Pending,
+        failed: impl FnMut(),
+    ) -> Result<(), GivenUp> {
+        *self.control.busy() = Some(Busy { since: Instant::now(), is_reported: false });
+        let result = self.deliver_all(alerts, failed);
+        *self.control.busy() = None;
+        result
+    }
+
+    fn deliver_all(
         &mut self,
         alerts: &mut Pending,
         mut failed: impl FnMut(),
