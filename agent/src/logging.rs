@@ -133,8 +133,8 @@ impl Writer {
 impl<S: Subscriber> Layer<S> for Writer {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         let config = self.config.load();
-        let is_wanted = metadata.target() == PLUGINS || *metadata.level() <= level(config.level);
-        is_wanted && (config.stderr || config.syslog)
+        is_wanted(metadata.target(), *metadata.level(), config.level)
+            && (config.stderr || config.syslog)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -158,8 +158,18 @@ impl<S: Subscriber> Layer<S> for Writer {
     }
 }
 
+/// Whether a message from this part of the program is wanted.
+fn is_wanted(target: &str, level: Level, least: Priority) -> bool {
+    match target {
+        PLUGINS => true,
+        _ if target.starts_with(env!("CARGO_CRATE_NAME")) => level <= lowest(least),
+        // Libraries warn of what is nothing to them but daily life here, such as a watched file that goes.
+        _ => level == Level::ERROR || lowest(least) >= Level::DEBUG && level <= Level::DEBUG,
+    }
+}
+
 /// Levels of Falco that `tracing` lacks count as the next one.
-fn level(level: Priority) -> Level {
+fn lowest(level: Priority) -> Level {
     match level {
         Priority::Emergency | Priority::Alert | Priority::Critical | Priority::Error => {
             Level::ERROR
@@ -233,6 +243,21 @@ mod tests {
         check("plain", "plain");
         check("peer[INFO] said", "peer[INFO] said");
         check("it said x.rs:1[INFO] y", "it said x.rs:1[INFO] y");
+    }
+
+    #[test]
+    fn messages_are_filtered_by_where_they_come_from() {
+        for (target, level, least, expected) in [
+            ("shikra::app", Level::INFO, Priority::Informational, true),
+            ("shikra::app", Level::DEBUG, Priority::Informational, false),
+            ("shikra::app", Level::WARN, Priority::Error, false),
+            (PLUGINS, Level::DEBUG, Priority::Error, true),
+            ("log", Level::WARN, Priority::Informational, false),
+            ("log", Level::ERROR, Priority::Informational, true),
+            ("h2", Level::DEBUG, Priority::Debug, true),
+        ] {
+            assert_eq!(is_wanted(target, level, least), expected, "{target} {level} {least:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod agent;
 mod commands;
+mod examples;
 mod files;
 mod from_falco;
 mod http;
