@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str;
 
-use plugin_support::json::{Document, Kind, Value};
+use plugin_support::json::{Document, Kind, Unparsed, Value};
 
 /// The text of the value that `pointer` leads to; an empty pointer means the whole document.
 ///
@@ -11,27 +11,40 @@ use plugin_support::json::{Document, Kind, Value};
 /// Source: the stock plugin json 0.7.4.
 pub(crate) fn text_at(document: &Document, pointer: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    let root = document.root();
-    let target = match pointer {
-        b"" => root,
-        _ => {
-            let steps = pointer.strip_prefix(b"/").unwrap_or(pointer).split(|&byte| byte == b'/');
-            steps.map(unescape).try_fold(root, |value, key| step(value, &key))?
-        }
-    };
+    let target = steps(pointer).try_fold(document.root(), |value, key| step(value, &key))?;
     target.write_text(&mut text);
     Some(text)
+}
+
+/// As [`text_at`], in the text of a document of which it is known that it is JSON.
+pub(crate) fn text_in(document: &[u8], pointer: &[u8]) -> Option<Vec<u8>> {
+    let root = Unparsed::new(document);
+    let target = steps(pointer).try_fold(root, |value, key| {
+        if value.is_object() { value.get(&key) } else { value.at(index(&key)?) }
+    })?;
+    let mut text = Vec::new();
+    target.write_text(&mut text)?;
+    Some(text)
+}
+
+fn steps(pointer: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let rest = pointer.strip_prefix(b"/").unwrap_or(pointer);
+    // An empty pointer has no steps, a slash alone has an empty one.
+    let steps = (!pointer.is_empty()).then(|| rest.split(|&byte| byte == b'/'));
+    steps.into_iter().flatten().map(unescape)
 }
 
 fn step<'d>(value: Value<'d>, key: &[u8]) -> Option<Value<'d>> {
     match value.kind() {
         Kind::Object => value.get(key),
-        Kind::Array => {
-            let index: i64 = str::from_utf8(key).ok()?.parse().ok()?;
-            value.at(usize::try_from(index).ok()?)
-        }
+        Kind::Array => value.at(index(key)?),
         _ => None,
     }
+}
+
+fn index(key: &[u8]) -> Option<usize> {
+    let index: i64 = str::from_utf8(key).ok()?.parse().ok()?;
+    usize::try_from(index).ok()
 }
 
 /// Replaces `~1` by a slash and `~0` by a tilde; any other tilde stays.

@@ -14,7 +14,11 @@ fn value(suffix: &str, pointer: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     document.parse(payload).ok()?;
     ensure_container(&document).ok()?;
     match suffix {
-        "value" => pointer::text_at(&document, pointer),
+        "value" => {
+            let text = pointer::text_at(&document, pointer);
+            assert_eq!(pointer::text_in(payload, pointer), text, "found without parsing");
+            text
+        }
         "obj" => indent::indented(&document).ok(),
         "rawtime" => Some(TIMESTAMP_NS.to_string().into_bytes()),
         _ => panic!("no field ends in {suffix}"),
@@ -52,6 +56,24 @@ fn tildes_are_unescaped_once() {
         [("/~0", "1"), ("/~1", "2"), ("/~2", "3"), ("/a~", "4"), ("/~01", "5"), ("/~0~1", "6")]
     {
         check("value", pointer, document, Some(expected));
+    }
+}
+
+#[test]
+fn members_are_found_by_their_first_key_and_plain_before_escaped_ones() {
+    let document = r#" { "\u0061" : {"x":"}"} , "a\"b":[ 1, "],[" ,{"a":[]} ] ,"a": -1.5e3 ,"a":2,"c":"\\","\u0063":3, "d":{ "\u0065" : "\u0041" } } "#;
+    for (pointer, expected) in [
+        ("/a", "-1.5e3"),
+        ("/a\"b/1", "],["),
+        ("/a\"b/2", r#"{"a":[]}"#),
+        ("/a\"b", r#"[1,"],[",{"a":[]}]"#),
+        ("/c", "\\"),
+        ("/d/e", "A"),
+    ] {
+        check("value", pointer, document, Some(expected));
+    }
+    for pointer in ["/a\"b/3", "/d/f", "/a/0", "/c/0", "/x"] {
+        check("value", pointer, document, None);
     }
 }
 

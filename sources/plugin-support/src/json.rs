@@ -23,12 +23,14 @@
 mod event_document;
 mod parse;
 mod string;
+mod unparsed;
 
 use std::borrow::Cow;
 
 pub use event_document::EventDocument;
 use parse::is_blank;
 pub use parse::{MAX_DEPTH, Node, ParseError};
+pub use unparsed::Unparsed;
 
 /// A parsed JSON text.
 ///
@@ -204,23 +206,10 @@ impl<'d> Value<'d> {
 
     /// Appends the value's source text without the blanks between its tokens.
     pub fn write_compact(self, out: &mut Vec<u8>) {
-        let mut rest = self.raw();
-        if self.document.is_compact {
-            out.extend_from_slice(rest);
-            return;
+        match self.document.is_compact {
+            true => out.extend_from_slice(self.raw()),
+            false => compact(self.raw(), out),
         }
-        while let Some(at) = rest.iter().position(|&byte| byte == b'"' || is_blank(byte)) {
-            out.extend_from_slice(&rest[..at]);
-            rest = &rest[at..];
-            // A blank is skipped, a string is copied as it stands.
-            let (copied, skipped) = match string::end(rest) {
-                Some(string) => (string.end, string.end),
-                None => (0, 1),
-            };
-            out.extend_from_slice(&rest[..copied]);
-            rest = &rest[skipped..];
-        }
-        out.extend_from_slice(rest);
     }
 
     /// As [`write_compact`](Self::write_compact), and appends what parsing that text would find; nothing where this is
@@ -266,6 +255,22 @@ impl<'d> Value<'d> {
             end: if node.kind == of { node.next } else { next },
         }
     }
+}
+
+/// Appends JSON text without the blanks between its tokens.
+fn compact(mut text: &[u8], out: &mut Vec<u8>) {
+    while let Some(at) = text.iter().position(|&byte| byte == b'"' || is_blank(byte)) {
+        out.extend_from_slice(&text[..at]);
+        text = &text[at..];
+        // A blank is skipped, a string is copied as it stands.
+        let (copied, skipped) = match string::end(text) {
+            Some(string) => (string.end, string.end),
+            None => (0, 1),
+        };
+        out.extend_from_slice(&text[..copied]);
+        text = &text[skipped..];
+    }
+    out.extend_from_slice(text);
 }
 
 /// Walks the nodes directly below a container; an object's are keys and values in turn.

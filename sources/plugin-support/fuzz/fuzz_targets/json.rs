@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plugin_support::json::{Document, Kind, Value};
+use plugin_support::json::{Document, Kind, Unparsed, Value};
 
 fuzz_target!(|text: &[u8]| {
     let mut document = Document::default();
@@ -19,8 +19,13 @@ fuzz_target!(|text: &[u8]| {
             serde_json::from_slice(&compact).expect("the compact form is JSON, too");
         assert_eq!(&again, meaning);
     }
+    let unparsed = Unparsed::new(text);
     if parsed.is_ok() {
         check_forms(&document);
+        check_unparsed(document.root(), unparsed);
+    } else {
+        // Nothing is promised but an end.
+        unparsed.get(b"a").and_then(|value| value.at(1)).and_then(|v| v.write_text(&mut Vec::new()));
     }
     let mut rest = text;
     while let Ok(length) = document.parse_prefix(rest) {
@@ -42,6 +47,23 @@ fn check_forms(document: &Document) {
         copy.set(&text, &nodes);
         look_at(copy.root());
         assert_eq!(compact(copy.root()), compact(part));
+    }
+}
+
+/// Values are found without parsing as they are with it.
+fn check_unparsed(value: Value<'_>, unparsed: Unparsed<'_>) {
+    let (mut text, mut found) = (Vec::new(), Vec::new());
+    value.write_text(&mut text);
+    unparsed.write_text(&mut found).expect("the value has an end");
+    assert_eq!(found, text);
+    for (index, element) in value.elements().enumerate().take(8) {
+        check_unparsed(element, unparsed.at(index).expect("the array has this element"));
+    }
+    assert!(unparsed.at(value.elements().count()).is_none());
+    for (key, _) in value.members().take(8) {
+        let name = key.as_str().expect("keys are strings");
+        let member = value.get(&name).expect("each member is found by its name");
+        check_unparsed(member, unparsed.get(&name).expect("each member is found by its name"));
     }
 }
 

@@ -7,6 +7,8 @@ use crate::events::Events;
 #[derive(Debug, Default)]
 pub struct EventDocument {
     current: Option<(EventKey, Result<(), ParseError>)>,
+    /// The event that [`Self::is_new`] was last asked about.
+    seen: Option<EventKey>,
     document: Document,
     /// Events that the host is about to ask fields of.
     batch: Events,
@@ -23,6 +25,17 @@ struct EventKey {
     payload_len: usize,
 }
 
+impl EventKey {
+    fn new(number: u64, timestamp_ns: u64, payload: &[u8]) -> Self {
+        EventKey {
+            number,
+            timestamp_ns,
+            payload_address: payload.as_ptr().addr(),
+            payload_len: payload.len(),
+        }
+    }
+}
+
 impl EventDocument {
     /// The document in `payload`, which belongs to the event with this number and time.
     ///
@@ -35,12 +48,7 @@ impl EventDocument {
         timestamp_ns: u64,
         payload: &[u8],
     ) -> Result<&Document, ParseError> {
-        let key = EventKey {
-            number,
-            timestamp_ns,
-            payload_address: payload.as_ptr().addr(),
-            payload_len: payload.len(),
-        };
+        let key = EventKey::new(number, timestamp_ns, payload);
         let parsed = match self.current {
             Some((current, parsed)) if current == key => parsed,
             _ => {
@@ -53,6 +61,13 @@ impl EventDocument {
             }
         };
         parsed.map(|()| &self.document)
+    }
+
+    /// Whether nothing was asked of this event before: one value may then be looked for without parsing all.
+    pub fn is_new(&mut self, number: u64, timestamp_ns: u64, payload: &[u8]) -> bool {
+        let key = EventKey::new(number, timestamp_ns, payload);
+        let is_parsed = self.current.is_some_and(|(current, _)| current == key);
+        self.seen.replace(key) != Some(key) && !is_parsed
     }
 
     /// The events of the last batch, to be replaced by those of the next one: if the host asks for fields of these very
