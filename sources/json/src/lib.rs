@@ -93,7 +93,18 @@ fn raw_time(
     plugin: &mut JsonPlugin,
     ExtractRequest { event, .. }: ExtractRequest<JsonPlugin>,
 ) -> anyhow::Result<Option<CString>> {
-    plugin.extract(event, |_, timestamp_ns| Ok(Some(timestamp_ns.to_string().into_bytes())))
+    let known = guard("extraction", || {
+        let event = event.event()?;
+        Ok(is_known_container(&event).then_some(event.metadata.ts))
+    })?;
+    match known {
+        Some(timestamp_ns) => Ok(Some(c_string(time_text(timestamp_ns)))),
+        None => plugin.extract(event, |_, timestamp_ns| Ok(Some(time_text(timestamp_ns)))),
+    }
+}
+
+fn time_text(timestamp_ns: u64) -> Vec<u8> {
+    timestamp_ns.to_string().into_bytes()
 }
 
 type Input<'a> = EventInput<'a, <JsonPlugin as ExtractPlugin>::Event<'a>>;
@@ -101,9 +112,15 @@ type Input<'a> = EventInput<'a, <JsonPlugin as ExtractPlugin>::Event<'a>>;
 /// The plugin `k8saudit`, ours and stock's: it passes on only what a parser has accepted as JSON.
 const K8SAUDIT: u32 = 1;
 
+/// Whether the payload is an object or an array without a look at all of it.
+fn is_known_container(event: &Event<PluginEvent<&[u8]>>) -> bool {
+    let root = Unparsed::new(event.params.event_data);
+    event.params.plugin_id == K8SAUDIT && (root.is_object() || root.is_array())
+}
+
 impl JsonPlugin {
-    /// Looks for the first value that is asked of an event without parsing it, which is only right if it is known to be
-    /// JSON; `None` if it is not. Rules for audit events ask all of them for one value, and seldom for more.
+    /// Looks for the first value that is asked of an event without parsing the event; `None` if that may be wrong. Rules
+    /// for audit events ask every event for one value, and seldom for more.
     fn find(
         &mut self,
         input: &Input<'_>,
@@ -111,13 +128,10 @@ impl JsonPlugin {
     ) -> anyhow::Result<Option<Option<Vec<u8>>>> {
         guard("extraction", || {
             let event = input.event()?;
-            let payload = event.params.event_data;
-            let root = Unparsed::new(payload);
-            let is_known =
-                event.params.plugin_id == K8SAUDIT && (root.is_object() || root.is_array());
-            let number = input.event_number() as u64;
-            let is_found = is_known && self.document.is_new(number, event.metadata.ts, payload);
-            Ok(is_found.then(|| pointer::text_in(payload, pointer)))
+            let (number, payload) = (input.event_number() as u64, event.params.event_data);
+            let may_look = is_known_container(&event)
+                && self.document.is_new(number, event.metadata.ts, payload);
+            Ok(may_look.then(|| pointer::text_in(payload, pointer)))
         })
     }
 

@@ -78,6 +78,16 @@ fn members_are_found_by_their_first_key_and_plain_before_escaped_ones() {
 }
 
 #[test]
+fn what_is_known_to_be_json_is_not_looked_at_further_than_needed() {
+    let broken = br#"{"a":1,"b":"#;
+    assert_eq!(value("value", b"/a", broken), None);
+    assert_eq!(pointer::text_in(broken, b"/a").as_deref(), Some(&b"1"[..]));
+    for pointer in [&b"/b"[..], b"/c", b""] {
+        assert_eq!(pointer::text_in(broken, pointer), None);
+    }
+}
+
+#[test]
 fn indices_are_what_go_takes_for_integers() {
     for index in ["1", "01", "+1"] {
         check("value", index, "[0,7]", Some("7"));
