@@ -129,7 +129,19 @@ log_syslog: false
 
     /// Starts an agent in the directory.
     pub(crate) fn start(&self, arguments: &[&str]) -> Agent {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_shikra"))
+        self.spawn(Command::new(env!("CARGO_BIN_EXE_shikra")), arguments)
+    }
+
+    /// Starts an agent that writes no file larger than this: the system refuses as it does on a full disk.
+    pub(crate) fn start_on_small_disk(&self, kib: u32, arguments: &[&str]) -> Agent {
+        let mut command = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_shikra")]);
+        self.spawn(command, arguments)
+    }
+
+    fn spawn(&self, mut command: Command, arguments: &[&str]) -> Agent {
+        let mut child = command
             .args(["-c", "config.yaml"])
             .args(arguments)
             .current_dir(self.directory.path())
@@ -207,6 +219,19 @@ impl Agent {
     /// How many file descriptors the agent has open.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+
+    /// Ends the agent as a crash does.
+    pub(crate) fn crash(self) -> Finished {
+        self.signal("KILL");
+        self.wait()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -7,6 +7,7 @@
 mod agent;
 mod commands;
 mod examples;
+mod faults;
 mod files;
 mod from_falco;
 mod http;

@@ -192,15 +192,21 @@ impl Follower {
         self.next_scan = Instant::now() + self.settings.poll_interval;
         let found = self.find_files();
         let newcomers = self.match_open_files(&found);
-        // First the files with a known position, so that what is left is new or rotated away.
-        let (known, new): (Vec<_>, Vec<_>) = newcomers
-            .into_iter()
-            .filter_map(|path| self.open_file(&path))
-            .partition(|(_, known)| *known);
-        self.files.extend(known.into_iter().map(|(file, _)| file));
-        for (file, _) in new {
-            self.open_rotated_before(&file, &found);
-            self.start(file);
+        let opened: Vec<_> =
+            newcomers.into_iter().filter_map(|path| self.open_file(&path)).collect();
+        // Not what was found: a rotation in between may have given the path to another file.
+        let new: HashSet<Identity> = opened.iter().map(|(file, _)| file.identity).collect();
+        for path in self.named_paths_without_a_file(&found) {
+            self.open_rotated(&path, None, &new);
+        }
+        for (file, is_known) in opened {
+            let inode = (!is_known).then_some(file.identity.inode);
+            self.open_rotated(&PathBuf::from(&*file.path), Some(inode), &new);
+            if is_known {
+                self.files.push(file);
+            } else {
+                self.start(file);
+            }
         }
         let patterns = &self.settings.patterns;
         self.unclaimed.retain(|checkpoint| {
@@ -281,50 +287,69 @@ impl Follower {
         }
     }
 
-    /// Opens the files that had `file`'s name before it and were not read to their end.
+    /// The named files that are away, but of which a position is known: they may have been rotated.
+    fn named_paths_without_a_file(&self, found: &[(PathBuf, Identity)]) -> Vec<PathBuf> {
+        let is_away = |path: &PathBuf| {
+            self.unclaimed.iter().any(|known| known.path == *path)
+                && found.iter().all(|(other, _)| other != path)
+        };
+        let named = self.settings.patterns.iter().filter_map(|pattern| match pattern {
+            FilePattern::Path(path) => Some(path.clone()),
+            FilePattern::Glob(_) => None,
+        });
+        named.filter(is_away).collect()
+    }
+
+    /// Opens the files that had the name `path` before and were not read to their end.
     ///
-    /// Several rotations may have passed since the last look, above all while we did not run.
-    fn open_rotated_before(&mut self, file: &FollowedFile, found: &[(PathBuf, Identity)]) {
-        let path = PathBuf::from(&*file.path);
-        let last_known = match self.unclaimed.iter().position(|known| known.path == path) {
-            Some(index) => {
-                let checkpoint = self.unclaimed.swap_remove(index);
-                if checkpoint.inode == file.identity.inode {
-                    // The same file with another content: it was cut while nobody looked.
-                    self.notices.push(Notice::Truncated { path });
-                    return;
-                }
-                Some(checkpoint)
-            }
-            None => None,
-        };
-        let replaced = self.files.iter().rev().find(|open| open.path == file.path);
-        let Some(inode) = (last_known.as_ref().map(|known| known.inode))
-            .or(replaced.map(|replaced| replaced.identity.inode))
-        else {
+    /// Several rotations may have passed since the last look, above all while we did not run. `newcomer` is the file that has
+    /// the name now, if there is one: its inode, unless its position is known. `new` are all files
+    /// that were just opened.
+    fn open_rotated(
+        &mut self,
+        path: &Path,
+        newcomer: Option<Option<u64>>,
+        new: &HashSet<Identity>,
+    ) {
+        // The same file with another content: it was cut while nobody looked.
+        let cut = self
+            .unclaimed
+            .extract_if(.., |known| known.path == path && newcomer.flatten() == Some(known.inode));
+        if cut.count() > 0 {
+            self.notices.push(Notice::Truncated { path: path.to_owned() });
+        }
+        let mut inodes: Vec<u64> = self
+            .unclaimed
+            .iter()
+            .filter(|known| known.path == path)
+            .map(|known| known.inode)
+            .collect();
+        let was_known = !inodes.is_empty();
+        let replaced = self.files.iter().rev().find(|open| *open.path == *path);
+        inodes.extend(replaced.map(|replaced| replaced.identity.inode));
+        if inodes.is_empty() {
             return;
-        };
-        let rotated = paths::rotated_files(&path);
-        let Some(first) = rotated.iter().position(|(_, identity)| identity.inode == inode) else {
-            if last_known.is_some() {
-                self.notices.push(Notice::PredecessorGone { path });
-            }
-            return;
-        };
-        self.unclaimed.extend(last_known);
-        for (rotated_path, identity) in &rotated[first..] {
+        }
+        let rotated = paths::rotated_files(path);
+        let first = rotated.iter().position(|(_, identity)| inodes.contains(&identity.inode));
+        if first.is_none() && was_known && newcomer.is_some() {
+            self.notices.push(Notice::PredecessorGone { path: path.to_owned() });
+        }
+        for (rotated_path, identity) in &rotated[first.unwrap_or(rotated.len())..] {
             let is_open = self.files.iter().any(|open| open.identity == *identity);
-            if is_open || found.iter().any(|(_, other)| other == identity) {
+            if is_open || new.contains(identity) {
                 continue;
             }
             if let Some((mut rotated, _)) = self.open_file(rotated_path) {
                 // Lines are known by the name under which they were written.
-                rotated.path = file.path.clone();
+                rotated.path = path.into();
                 rotated.replaced_at = Some(Instant::now());
                 self.files.push(rotated);
             }
         }
-        self.unclaimed.retain(|known| known.path != path);
+        if newcomer.is_some() {
+            self.unclaimed.retain(|known| known.path != path);
+        }
     }
 
     fn start(&mut self, mut file: FollowedFile) {

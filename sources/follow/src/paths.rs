@@ -1,6 +1,7 @@
 //! Which files a pattern means, and which files are rotated parts of another.
 
 use std::{
+    cmp::Reverse,
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -69,6 +70,22 @@ impl FilePattern {
 /// Their names differ by a number or a time: `audit-2026-01-02T03-04-05.678.log` (lumberjack),
 /// `audit.log.1`, `audit.log-20260102` (logrotate). Compressed ones are not listed.
 pub(crate) fn rotated_files(path: &Path) -> Vec<(PathBuf, Identity)> {
+    // While files are renamed, a list of them may lack some.
+    let mut listed = list_rotated_files(path);
+    for _ in 0..MAX_LISTS {
+        let again = list_rotated_files(path);
+        if again == listed {
+            break;
+        }
+        listed = again;
+    }
+    listed
+}
+
+/// How often a list is taken anew if it differs from the one before: renaming files takes less than a millisecond each.
+const MAX_LISTS: usize = 100;
+
+fn list_rotated_files(path: &Path) -> Vec<(PathBuf, Identity)> {
     let directory = parent(path);
     let mut found: Vec<(SystemTime, PathBuf, Identity)> = fs::read_dir(directory)
         .into_iter()
@@ -80,8 +97,16 @@ pub(crate) fn rotated_files(path: &Path) -> Vec<(PathBuf, Identity)> {
             Some((metadata.modified().ok()?, entry.path(), Identity::of(&metadata)))
         })
         .collect();
-    found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    // Of two that were written in the same moment, the one with the higher number is older.
+    found.sort_by_cached_key(|(time, path, _)| {
+        (*time, Reverse(rotation_number(path)), path.clone())
+    });
     found.into_iter().map(|(_, path, identity)| (path, identity)).collect()
+}
+
+/// The number in `audit.log.1`.
+fn rotation_number(path: &Path) -> Option<u32> {
+    path.extension()?.to_str()?.parse().ok()
 }
 
 fn is_rotated_name(path: &Path, candidate: &Path) -> bool {

@@ -347,6 +347,39 @@ fn rotations_while_nobody_followed_lose_nothing() {
     scene.check(&["3", "4", "5"]);
 }
 
+/// `audit.log.1` becomes `audit.log.2` and so on; compressed ones are for nobody.
+#[test]
+fn a_chain_of_renames_is_caught_up_with_before_the_file_is_back() {
+    let mut scene = Scene::following(&["audit.log"]);
+    scene.append("audit.log", "1\n");
+    scene.check(&["1"]);
+    scene.stop();
+    scene.append("audit.log", "2\n");
+    scene.rename("audit.log", "audit.log.2");
+    scene.write("audit.log.1", "3\n");
+    scene.write("audit.log.3.gz", "\x1f\u{8b}\n");
+    scene.start();
+    scene.check(&["2", "3"]);
+    scene.write("audit.log", "4\n");
+    scene.check(&["4"]);
+}
+
+#[test]
+fn an_old_file_that_was_not_read_to_its_end_is_caught_up_with_too() {
+    let mut scene = Scene::following(&["audit.log"]);
+    scene.append("audit.log", "1\n");
+    scene.check(&["1"]);
+    scene.rename("audit.log", "audit.log.1");
+    scene.write("audit.log", "2\n");
+    scene.check(&["2"]);
+    scene.stop();
+    // Whoever writes has not noticed the rotation yet.
+    scene.append("audit.log.1", "late\n");
+    scene.append("audit.log", "3\n");
+    scene.start();
+    scene.check(&["late", "3"]);
+}
+
 #[test]
 fn a_file_cut_or_lost_while_nobody_followed_is_told() {
     let mut scene = Scene::following(&["a.log"]);
