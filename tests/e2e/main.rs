@@ -16,6 +16,7 @@ mod isolation;
 mod matching;
 mod metrics;
 mod outputs;
+mod plugins;
 mod receiver;
 mod reload;
 mod reload_config;
