@@ -13,6 +13,7 @@ use rules_engine::{
 };
 
 use crate::config::{Config, LibraryNotFound, PluginConfig};
+use crate::logging::with_causes;
 use crate::sha256::Sha256;
 use crate::source_thread::Input;
 
@@ -50,6 +51,11 @@ pub(crate) enum PluginsError {
     )]
     Overlap { name: String, field: String, event_source: String },
 }
+
+/// Everything that is wrong with them.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.0.iter().map(|error| with_causes(error)).collect::<Vec<_>>().join("\n"))]
+pub(crate) struct PluginsErrors(Vec<PluginsError>);
 
 /// All loaded plugins and the event sources that they make.
 #[derive(Debug)]
@@ -103,11 +109,20 @@ impl Plugins {
     /// # Errors
     ///
     /// When a library cannot be found or opened, or does not go with the others.
-    pub(crate) fn load(config: &Config, executable: &Path) -> Result<Plugins, PluginsError> {
+    pub(crate) fn load(config: &Config, executable: &Path) -> Result<Plugins, PluginsErrors> {
         let mut loaded: Vec<LoadedPlugin> = Vec::new();
+        let mut errors = Vec::new();
         for settings in &config.plugins.list {
-            let plugin = LoadedPlugin::open(settings, &config.plugins.find(settings, executable)?)?;
-            plugin.check_identity(&loaded)?;
+            let path = config.plugins.find(settings, executable).map_err(PluginsError::from);
+            let plugin = path.and_then(|path| LoadedPlugin::open(settings, &path));
+            let plugin = plugin.and_then(|plugin| plugin.check_identity(&loaded).map(|()| plugin));
+            let plugin = match plugin {
+                Ok(plugin) => plugin,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            };
             tracing::info!(
                 "Loaded plugin '{}@{}' from file {}",
                 plugin.settings.name,
@@ -116,7 +131,11 @@ impl Plugins {
             );
             loaded.push(plugin);
         }
-        let sources = sources_of(&loaded)?;
+        // One that is missing makes others look as if they were of no use.
+        if !errors.is_empty() {
+            return Err(PluginsErrors(errors));
+        }
+        let sources = sources_of(&loaded).map_err(|error| PluginsErrors(vec![error]))?;
         Ok(Plugins { loaded, sources })
     }
 

@@ -256,6 +256,21 @@ fn support_shows_everything_but_secrets() {
     assert_eq!(config["plugins"][1]["init_config"]["size"], 3);
 }
 
+#[test]
+fn every_plugin_that_cannot_be_loaded_is_named() {
+    let setup = Setup::new();
+    let paths = ["-o", "plugins[0].library_path=libx.so", "-o", "plugins[1].library_path=liby.so"];
+    for command in [["config", "check"].as_slice(), &["--dry-run"], &[]] {
+        let finished = setup.run(&[command, &paths].concat());
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        for text in
+            ["libx.so of plugin 'k8saudit'", "falcoctl artifact install k8saudit", "liby.so"]
+        {
+            assert!(finished.stderr.contains(text), "no {text:?} in {finished:?}");
+        }
+    }
+}
+
 /// C02, C40
 #[test]
 fn help_needs_no_configuration_but_one_that_is_named_must_be_there() {

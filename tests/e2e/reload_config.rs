@@ -235,6 +235,7 @@ fn the_log_changes_its_form_and_level_without_a_restart() {
     check_source_stayed_open(agent);
 }
 
+/// C82
 #[test]
 fn two_hundred_reloads_under_load_lose_nothing_and_leak_nothing() {
     const RELOADS: usize = 200;

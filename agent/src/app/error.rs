@@ -10,7 +10,7 @@ use crate::app::select::SelectError;
 use crate::commands::top::TopError;
 use crate::config::{ConfigError, DEFAULT_PATH};
 use crate::outputs::StartError;
-use crate::plugins::PluginsError;
+use crate::plugins::PluginsErrors;
 use crate::rules::RulesError;
 use crate::rules_files::RulesFilesError;
 use crate::services::ServicesError;
@@ -26,7 +26,7 @@ pub(crate) enum AppError {
     #[error(transparent)]
     Top(#[from] TopError),
     #[error(transparent)]
-    Plugins(#[from] PluginsError),
+    Plugins(#[from] PluginsErrors),
     #[error(transparent)]
     Init(#[from] InitError),
     #[error("can't find plugin and print its info: {0}")]

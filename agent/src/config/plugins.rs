@@ -72,7 +72,7 @@ pub(crate) struct PluginsConfig {
 /// A library that is in none of the folders.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot find the library {} of plugin '{plugin}'; looked for {}",
+    "cannot find the library {} of plugin '{plugin}'; looked for {}; Falco's plugins are installed by `falcoctl artifact install {plugin}`",
     library_path.display(),
     tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 )]

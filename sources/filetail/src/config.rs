@@ -12,27 +12,16 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Config {
     /// Where files that exist at the first start are read from; later starts go on from `stateFile`.
-    pub start_at: StartAt,
+    pub start_at: Start,
     /// Longest line, in bytes; a longer one is skipped and logged.
     pub max_line_size: u64,
     /// File that keeps the positions; without it, every start is the first.
     pub state_file: Option<PathBuf>,
 }
 
-/// Where reading a file starts.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[schemars(crate = "falco_plugin::schemars")]
-#[serde(rename_all = "lowercase")]
-pub enum StartAt {
-    /// At its first line.
-    Begin,
-    /// After its last line.
-    End,
-}
-
 impl Default for Config {
     fn default() -> Self {
-        Self { start_at: StartAt::End, max_line_size: 16 << 20, state_file: None }
+        Self { start_at: Start::End, max_line_size: 16 << 20, state_file: None }
     }
 }
 
@@ -47,8 +36,8 @@ impl Config {
         let patterns = texts.map(parse).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Settings {
             start: match self.start_at {
-                StartAt::Begin => Start::Begin,
-                StartAt::End => Start::End,
+                Start::Begin => Start::Begin,
+                Start::End => Start::End,
             },
             line_limit: usize::try_from(self.max_line_size).unwrap_or(usize::MAX),
             state_file: self.state_file.clone(),

@@ -7,6 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::{
     Notice,
     batch::Batch,
@@ -52,7 +55,9 @@ impl Settings {
 /// Where reading starts in a file that was there before us and has no known position.
 ///
 /// A file that appears later is always read from its first line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// As a setting of a plugin it is a word in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Start {
     /// At the first line.
     Begin,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use falco_plugin::schemars::JsonSchema;
+use follow::Start;
 use serde::{Deserialize, de::IgnoredAny};
 
 /// What `init_config` of the plugin may hold.
@@ -36,24 +37,13 @@ pub struct Config {
     /// were processed; copies of the bodies that are being parsed come on top.
     pub webhook_max_queued_bytes: u64,
     /// Where a followed file is first read from; later starts go on from `stateFile`.
-    pub start_at: StartAt,
+    pub start_at: Start,
     /// File that keeps the position in a followed file; without it, every start is the first.
     pub state_file: Option<PathBuf>,
     /// Keys without a meaning: no error, since configurations with keys of other versions have to go on working.
     #[serde(flatten)]
     #[schemars(skip)]
     pub unknown: BTreeMap<String, IgnoredAny>,
-}
-
-/// Where reading a followed file starts.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[schemars(crate = "falco_plugin::schemars")]
-#[serde(rename_all = "lowercase")]
-pub enum StartAt {
-    /// At its first line.
-    Begin,
-    /// After its last line, as stock does.
-    End,
 }
 
 impl Default for Config {
@@ -71,7 +61,7 @@ impl Default for Config {
             max_event_size: None,
             webhook_max_batch_size: 12_582_912,
             webhook_max_queued_bytes: 64 << 20,
-            start_at: StartAt::End,
+            start_at: Start::End,
             state_file: None,
             unknown: BTreeMap::new(),
         }

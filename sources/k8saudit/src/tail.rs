@@ -2,15 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use follow::{FilePattern, Follower, Notice, OpenError, Settings, Start};
+use follow::{FilePattern, Follower, Notice, OpenError, Settings};
 use plugin_support::events::Events;
 
-use crate::{
-    config::{Config, StartAt},
-    counters::Counters,
-    event_list::EventReader,
-    line,
-};
+use crate::{config::Config, counters::Counters, event_list::EventReader, line};
 
 /// The API server's audit log, read as it grows.
 #[derive(Debug)]
@@ -28,10 +23,7 @@ impl Tail {
         counters: &Arc<Counters>,
     ) -> Result<Self, OpenError> {
         let follower = Follower::open(Settings {
-            start: match config.start_at {
-                StartAt::Begin => Start::Begin,
-                StartAt::End => Start::End,
-            },
+            start: config.start_at,
             state_file: config.state_file.clone(),
             line_limit: line::LIMIT,
             ..Settings::new([FilePattern::Path(path)])
@@ -110,7 +102,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.log");
         let config = Config {
-            start_at: StartAt::Begin,
+            start_at: follow::Start::Begin,
             state_file: Some(directory.path().join("position")),
             ..Config::default()
         };

@@ -96,7 +96,7 @@ fn libraries_are_found_beside_the_program() {
         fs::remove_file(directory.join(place)).unwrap();
     }
     let error = find().unwrap_err().to_string().replace(&directory.display().to_string(), "DIR");
-    assert_snapshot!(error, @"cannot find the library a.so of plugin 'a'; looked for DIR/own/a.so, DIR/usr/share/shikra/plugins/a.so, DIR/usr/bin/a.so, /usr/share/falco/plugins/a.so");
+    assert_snapshot!(error, @"cannot find the library a.so of plugin 'a'; looked for DIR/own/a.so, DIR/usr/share/shikra/plugins/a.so, DIR/usr/bin/a.so, /usr/share/falco/plugins/a.so; Falco's plugins are installed by `falcoctl artifact install a`");
 }
 
 #[test]
