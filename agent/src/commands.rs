@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use plugin_host::LogSink;
+use plugin_host::{LogSink, StateTables};
 use rules_engine::{Environment, Load, Ruleset, Settings};
 use serde_json::{Value, json};
 
@@ -80,7 +80,8 @@ pub(crate) fn plugin_info(
         .find(|plugin| plugin.settings.name == name || plugin.library.path() == name)
         .ok_or_else(|| AppError::NoSuchPlugin(name.to_owned()))?;
     print(&plugins::details(&plugin.library))?;
-    print(&plugins::suggested_open_params(&mut plugin.init(log)?))?;
+    let mut state = plugin.init(log, &StateTables::new())?;
+    print(&plugins::suggested_open_params(&mut state))?;
     print(&format!("SHA-256: {}\n", plugin.sha256))
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use plugin_host::{Batch, Event, Plugin};
+use plugin_host::{Batch, Event, InitError, Plugin, StateTables};
 use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use rules_engine::{Detection, Evaluator, EventInfo};
 
@@ -59,6 +59,8 @@ struct SourceInfo {
     plugin_name: String,
     /// The plugin that produces the events, by its index among the loaded ones.
     input: usize,
+    /// The plugins that parse the events, in load order.
+    parsers: Vec<usize>,
 }
 
 /// A batch as all threads see it.
@@ -94,10 +96,18 @@ impl BatchEvaluator {
             c_name: CString::new(event_source).expect("it came from a C string"),
             plugin_name: plugin_name.to_owned(),
             input,
+            parsers: Vec::new(),
         };
         let own = Worker::new(extractors);
         let helpers = Helpers::start(event_source, helpers)?;
         Ok(BatchEvaluator { source, own, helpers, costs, number: 0, first_timestamp_ns: None })
+    }
+
+    /// Has plugins parse the events; that takes an evaluator without helpers.
+    pub(crate) fn parsed_by(mut self, parsers: &[usize]) -> Self {
+        assert!(parsers.is_empty() || self.helpers.is_none(), "events are parsed in order");
+        self.source.parsers = parsers.to_vec();
+        self
     }
 
     /// Appends the detections of all events of `batch`, in order.
@@ -153,6 +163,35 @@ impl BatchEvaluator {
         self.own.replace_states(own);
         let workers = self.helpers.iter_mut().flat_map(|helpers| &mut helpers.workers);
         workers.zip(helpers).for_each(|(worker, new)| worker.replace_states(new));
+    }
+
+    /// Whether plugins share state tables, so that a new state of one takes new states of all.
+    pub(crate) fn shares_tables(&self) -> bool {
+        self.own.states.iter().any(|(_, plugin)| plugin.shares_tables())
+    }
+
+    /// Makes new states of all plugins, in load order: of the one that produces the events, which is returned, with `input`.
+    ///
+    /// # Errors
+    ///
+    /// When one refuses to start. Then all is as before.
+    pub(crate) fn renew(
+        &mut self,
+        input: impl FnOnce(&Arc<StateTables>) -> Result<Plugin, InitError>,
+    ) -> Result<Plugin, InitError> {
+        let tables = StateTables::new();
+        let again = |(index, plugin): &(usize, Plugin)| -> Result<_, InitError> {
+            Ok((*index, plugin.again(&tables)?))
+        };
+        let is_before = |(index, _): &(usize, Plugin)| *index < self.source.input;
+        let (before, after): (Vec<_>, Vec<_>) = self.own.states.iter().partition(|s| is_before(s));
+        let mut states = before.into_iter().map(again).collect::<Result<PluginStates, _>>()?;
+        let input = input(&tables)?;
+        for state in after {
+            states.push(again(state)?);
+        }
+        self.own.states = states;
+        Ok(input)
     }
 
     /// The states of the other plugins on the source's own thread.
@@ -238,6 +277,9 @@ impl Worker {
                 batch: batch.as_deref_mut(),
                 states: &mut self.states,
             };
+            for &parser in &source.parsers {
+                extraction.extractor(parser).parse(&event, number, &source.c_name);
+            }
             let detected = detections.len();
             let (evaluator, program) = (&mut self.evaluator, &program.program);
             if number.is_multiple_of(TIMED_EVERY) {

@@ -74,7 +74,7 @@ pub(crate) struct Extraction<'x, 'batch> {
 }
 
 impl Extraction<'_, '_> {
-    fn extractor(&mut self, plugin: usize) -> Extractor<'_> {
+    pub(crate) fn extractor(&mut self, plugin: usize) -> Extractor<'_> {
         match &mut self.batch {
             Some(batch) if plugin == self.input => batch.extractor(),
             _ => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use plugin_host::{
-    FieldInfo, FieldKind, InitError, Isolation, Library, LoadError, LogSink, Plugin,
+    FieldInfo, FieldKind, InitError, Isolation, Library, LoadError, LogSink, Plugin, StateTables,
 };
 use rules_engine::{
     ArgumentRule, EventSource, FieldCatalogue, FieldClass, FieldDefinition, FieldType,
@@ -81,8 +81,10 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// The plugin that produces its events; none for `syscall`.
     pub(crate) input: Option<usize>,
-    /// The plugins that extract fields from its events, the input among them if it does.
+    /// The plugins that extract fields from its events or take part in other ways, the input among them if it does.
     pub(crate) extractors: Vec<usize>,
+    /// Those that parse its events.
+    pub(crate) parsers: Vec<usize>,
     /// The fields of these plugins.
     classes: Vec<FieldClass>,
 }
@@ -95,7 +97,7 @@ pub(crate) type PluginStates = Vec<(usize, Plugin)>;
 pub(crate) struct SourcePlugins {
     /// The plugin to open; none for `syscall`.
     pub(crate) input: Option<Plugin>,
-    /// The other plugins that extract from its events.
+    /// The other plugins that extract from its events or take part in other ways.
     pub(crate) extractors: PluginStates,
     /// For each further thread that evaluates its events all of these once more, the input too.
     pub(crate) helpers: Vec<PluginStates>,
@@ -161,11 +163,26 @@ impl Plugins {
         }
     }
 
+    /// The plugins that get states for a source, in load order: later ones ask for the state tables of earlier ones.
+    pub(crate) fn members(&self, source: &Source) -> Vec<usize> {
+        let mut all: Vec<_> = source.input.iter().chain(&source.extractors).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        // Nothing feeds `syscall`, and tables that a plugin asks for may be those of another source's plugins.
+        if source.input.is_none() {
+            let fed = |other: &&Source| other.input.is_some();
+            all.retain(|index| {
+                !self.sources.iter().filter(fed).any(|s| s.extractors.contains(index))
+            });
+        }
+        all
+    }
+
     /// Initialises the plugins for every event source.
     ///
     /// Every source has plugin states of its own, and each of the `threads` that evaluate its events too, because threads
     /// must not share them. As in stock, sources that
-    /// stay disabled and `syscall` count too, so that a wrong plugin configuration always shows.
+    /// stay disabled count too, and `syscall` for plugins that are for nothing else, so that a wrong plugin configuration always shows.
     ///
     /// # Errors
     ///
@@ -176,26 +193,30 @@ impl Plugins {
         log: &Arc<LogSink>,
     ) -> Result<Vec<SourcePlugins>, InitError> {
         let states = |source: &Source| {
-            let others = source.extractors.iter().filter(|&&index| Some(index) != source.input);
-            let others: Vec<_> = others.copied().collect();
-            let init = |index: usize| self.loaded[index].init(log);
-            let init_all = |indices: &[usize]| {
-                let states = indices.iter().map(|&index| Ok((index, init(index)?)));
-                states.collect::<Result<PluginStates, InitError>>()
+            let all = self.members(source);
+            let init_all = || {
+                let tables = StateTables::new();
+                let init = |&index: &usize| Ok((index, self.loaded[index].init(log, &tables)?));
+                all.iter().map(init).collect::<Result<PluginStates, InitError>>()
             };
-            let all: Vec<_> = source.input.iter().chain(&others).copied().collect();
-            // Nothing feeds `syscall`.
-            let helpers = match source.input {
-                // What its child process gives is extracted there, by one thread.
-                Some(index) if self.loaded[index].library.is_isolated() => 0,
-                Some(_) => threads - 1,
-                None => 0,
+            let mut extractors = init_all()?;
+            let input = extractors.extract_if(.., |(index, _)| Some(*index) == source.input).next();
+            let input = input.map(|(_, plugin)| plugin);
+            let is_shared = extractors.iter().map(|(_, plugin)| plugin).chain(&input);
+            let helpers = match threads - 1 {
+                // Nothing feeds `syscall`. What a child process gives is extracted there, by one thread.
+                _ if source.input.is_none_or(|index| self.loaded[index].library.is_isolated()) => 0,
+                helpers if helpers > 0 && source.is_in_order(&self.loaded, is_shared) => {
+                    tracing::info!(
+                        "Event source '{}' is evaluated on one thread: its plugins keep state from event to event",
+                        source.name
+                    );
+                    0
+                }
+                helpers => helpers,
             };
-            Ok(SourcePlugins {
-                input: source.input.map(init).transpose()?,
-                extractors: init_all(&others)?,
-                helpers: (0..helpers).map(|_| init_all(&all)).collect::<Result<_, _>>()?,
-            })
+            let helpers = (0..helpers).map(|_| init_all()).collect::<Result<_, _>>()?;
+            Ok(SourcePlugins { input, extractors, helpers })
         };
         self.sources.iter().map(states).collect()
     }
@@ -220,9 +241,13 @@ impl LoadedPlugin {
         }
     }
 
-    /// One new state of the plugin.
-    pub(crate) fn init(&self, log: &Arc<LogSink>) -> Result<Plugin, InitError> {
-        self.library.init(&self.settings.init_config, Arc::clone(log))
+    /// One new state of the plugin, among others that share `tables`.
+    pub(crate) fn init(
+        &self,
+        log: &Arc<LogSink>,
+        tables: &Arc<StateTables>,
+    ) -> Result<Plugin, InitError> {
+        self.library.init_among(&self.settings.init_config, Arc::clone(log), tables)
     }
 
     /// What it takes to open its event source, now and again.
@@ -262,6 +287,14 @@ impl LoadedPlugin {
     fn extracts_from(&self, source: &str) -> bool {
         self.library.extraction().is_some_and(|e| e.is_compatible_with(source))
     }
+
+    fn parses(&self, source: &str) -> bool {
+        self.library.parsing().is_some_and(|p| p.is_compatible_with(source))
+    }
+
+    fn takes_part_in(&self, source: &str) -> bool {
+        self.extracts_from(source) || self.parses(source)
+    }
 }
 
 /// Works out the event sources: `syscall`, then one for each name that a plugin produces events for.
@@ -286,11 +319,14 @@ fn sources_of(loaded: &[LoadedPlugin]) -> Result<Vec<Source>, PluginsError> {
     }
     for (index, plugin) in loaded.iter().enumerate() {
         let mut is_used = plugin.library.sourcing().is_some();
-        for source in sources.iter_mut().filter(|s| plugin.extracts_from(&s.name)) {
+        for source in sources.iter_mut().filter(|s| plugin.takes_part_in(&s.name)) {
             is_used = true;
             source.extractors.push(index);
+            if plugin.parses(&source.name) {
+                source.parsers.push(index);
+            }
             // Kernel events never come, so `syscall` rules are not compiled and need no fields.
-            if source.name != SYSCALL {
+            if source.name != SYSCALL && plugin.extracts_from(&source.name) {
                 source.add_fields(index, &plugin.library)?;
             }
         }
@@ -327,7 +363,26 @@ fn check_isolation(plugin: &LoadedPlugin, sources: &[Source]) -> Result<(), Plug
 
 impl Source {
     fn new(name: &str, input: Option<usize>) -> Source {
-        Source { name: name.to_owned(), input, extractors: Vec::new(), classes: Vec::new() }
+        Source {
+            name: name.to_owned(),
+            input,
+            extractors: Vec::new(),
+            parsers: Vec::new(),
+            classes: Vec::new(),
+        }
+    }
+
+    /// Whether what its plugins know depends on having seen all events, in order: then states on several threads would differ.
+    fn is_in_order<'p>(
+        &self,
+        loaded: &[LoadedPlugin],
+        mut states: impl Iterator<Item = &'p Plugin>,
+    ) -> bool {
+        let has_state = |&index: &usize| {
+            let capabilities = loaded[index].library.capabilities();
+            capabilities.parsing || capabilities.async_events || capabilities.capture_listening
+        };
+        self.extractors.iter().any(has_state) || states.any(Plugin::shares_tables)
     }
 
     /// What rules for it may name, with the fields that the configuration defines.

@@ -55,6 +55,8 @@ pub(crate) struct SourceHandle {
     pub(crate) input: usize,
     /// How many threads help to evaluate.
     pub(crate) helpers: usize,
+    /// Whether its plugins share state tables.
+    pub(crate) shares_tables: bool,
 }
 
 /// What a reload works with.

@@ -76,7 +76,8 @@ impl Workbench {
                 Vec::new(),
                 Arc::default(),
             )
-            .map_err(cannot_start_threads)?;
+            .map_err(cannot_start_threads)?
+            .parsed_by(&source.parsers);
             states.insert(source.name.clone(), State { input, plugin_id, evaluator });
         }
         let mut loader = RulesLoader::new(cli, &config, &plugins);

@@ -6,6 +6,7 @@
 
 mod agent;
 mod commands;
+mod cooperation;
 mod examples;
 mod faults;
 mod files;

@@ -10,23 +10,42 @@ use std::mem::{offset_of, size_of};
 pub(crate) use falco_plugin_api::{
     ss_instance_t as InstanceHandle, ss_plugin_byte_buffer as ByteBuffer,
     ss_plugin_event as EventHeader, ss_plugin_event_input as EventInput,
-    ss_plugin_extract_field as ExtractField, ss_plugin_extract_field__bindgen_ty_1 as FieldResult,
+    ss_plugin_event_parse_input as ParseInput, ss_plugin_extract_field as ExtractField,
+    ss_plugin_extract_field__bindgen_ty_1 as FieldResult,
     ss_plugin_field_extract_input as ExtractInput, ss_plugin_init_input as InitInput,
     ss_plugin_init_tables_input as TablesInput, ss_plugin_metric as PluginMetric,
     ss_plugin_owner_t as OwnerHandle, ss_plugin_state_data as StateData,
-    ss_plugin_t as StateHandle, ss_plugin_table_entry_t as TableEntry,
-    ss_plugin_table_field_t as TableField, ss_plugin_table_fieldinfo as TableFieldInfo,
-    ss_plugin_table_fields_vtable as FieldsVtable,
+    ss_plugin_state_type as StateType, ss_plugin_t as StateHandle,
+    ss_plugin_table_entry_t as TableEntry, ss_plugin_table_field_t as TableField,
+    ss_plugin_table_fieldinfo as TableFieldInfo, ss_plugin_table_fields_vtable as FieldsVtable,
     ss_plugin_table_fields_vtable_ext as FieldsVtableExt, ss_plugin_table_info as TableInfo,
     ss_plugin_table_input as TableInput, ss_plugin_table_iterator_func_t as TableIterator,
     ss_plugin_table_iterator_state_t as TableIteratorState,
     ss_plugin_table_reader_vtable as ReaderVtable,
     ss_plugin_table_reader_vtable_ext as ReaderVtableExt, ss_plugin_table_t as Table,
+    ss_plugin_table_writer_vtable as WriterVtable,
     ss_plugin_table_writer_vtable_ext as WriterVtableExt,
 };
 
 /// The type of an event that carries a plugin's payload.
 pub(crate) const PLUGIN_EVENT: u16 = 322;
+
+/// The types of what state tables hold.
+pub(crate) mod state_type {
+    use super::StateType;
+
+    pub(crate) const STRING: StateType = 9;
+    pub(crate) const TABLE: StateType = 10;
+    const BOOL: StateType = 25;
+
+    pub(crate) fn is_known(state_type: StateType) -> bool {
+        matches!(state_type, 1..=TABLE | BOOL)
+    }
+
+    pub(crate) fn can_be_key(state_type: StateType) -> bool {
+        is_known(state_type) && state_type != TABLE
+    }
+}
 
 /// The name of an exported function, without its `plugin_` prefix, and the type the header gives it.
 ///
@@ -69,6 +88,9 @@ pub(crate) type EventTypesFn =
 pub(crate) type ExtractFn =
     unsafe extern "C-unwind" fn(*mut StateHandle, *const EventInput, *const ExtractInput) -> i32;
 
+pub(crate) type ParseFn =
+    unsafe extern "C-unwind" fn(*mut StateHandle, *const EventInput, *const ParseInput) -> i32;
+
 pub(crate) const GET_REQUIRED_API_VERSION: Symbol<TextFn> = Symbol::new("get_required_api_version");
 pub(crate) const GET_VERSION: Symbol<TextFn> = Symbol::new("get_version");
 pub(crate) const GET_NAME: Symbol<TextFn> = Symbol::new("get_name");
@@ -92,6 +114,9 @@ pub(crate) const GET_EXTRACT_EVENT_SOURCES: Symbol<TextFn> =
     Symbol::new("get_extract_event_sources");
 pub(crate) const GET_EXTRACT_EVENT_TYPES: Symbol<EventTypesFn> =
     Symbol::new("get_extract_event_types");
+pub(crate) const PARSE_EVENT: Symbol<ParseFn> = Symbol::new("parse_event");
+pub(crate) const GET_PARSE_EVENT_SOURCES: Symbol<TextFn> = Symbol::new("get_parse_event_sources");
+pub(crate) const GET_PARSE_EVENT_TYPES: Symbol<EventTypesFn> = Symbol::new("get_parse_event_types");
 
 /// Copies a C string; null is the empty text, and what is not UTF-8 is replaced.
 ///
@@ -155,6 +180,24 @@ const _: () = {
     assert!(offset_of!(TablesInput, fields_ext) == 48 && offset_of!(TablesInput, reader_ext) == 56);
     assert!(offset_of!(TablesInput, writer_ext) == 64);
 
+    assert!(size_of::<ParseInput>() == 112);
+    assert!(offset_of!(ParseInput, owner) == 0);
+    assert!(offset_of!(ParseInput, get_owner_last_error) == 8);
+    assert!(offset_of!(ParseInput, table_reader) == 16);
+    assert!(offset_of!(ParseInput, table_writer) == 48);
+    assert!(offset_of!(ParseInput, table_reader_ext) == 96);
+    assert!(offset_of!(ParseInput, table_writer_ext) == 104);
+
+    assert!(size_of::<TableInput>() == 152);
+    assert!(offset_of!(TableInput, name) == 0 && offset_of!(TableInput, key_type) == 8);
+    assert!(offset_of!(TableInput, table) == 16 && offset_of!(TableInput, reader) == 24);
+    assert!(offset_of!(TableInput, writer) == 56 && offset_of!(TableInput, fields) == 104);
+    assert!(offset_of!(TableInput, reader_ext) == 128);
+    assert!(offset_of!(TableInput, writer_ext) == 136);
+    assert!(offset_of!(TableInput, fields_ext) == 144);
+
+    assert!(size_of::<TableInfo>() == 16 && size_of::<TableFieldInfo>() == 16);
+    assert!(size_of::<StateData>() == 8);
     assert!(size_of::<FieldsVtable>() == 24 && size_of::<FieldsVtableExt>() == 24);
     assert!(size_of::<ReaderVtable>() == 32 && size_of::<ReaderVtableExt>() == 48);
     assert!(size_of::<WriterVtableExt>() == 48);

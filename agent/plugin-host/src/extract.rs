@@ -172,7 +172,7 @@ fn is_address(buffer: &ByteBuffer) -> bool {
 /// It cannot be taken apart: what it borrows stays where it is as long as events of it are around.
 #[derive(Debug)]
 pub struct Extractor<'p> {
-    plugin: &'p mut Plugin,
+    pub(crate) plugin: &'p mut Plugin,
 }
 
 impl<'p> Extractor<'p> {
@@ -230,6 +230,7 @@ impl<'p> Extractor<'p> {
         // SAFETY: the state lives until the plugin drops, `&mut` keeps other calls out, the inputs
         // outlive the call, and the event stays as long as its own lifetime.
         let rc = unsafe { extract_fields(local.handle, &raw const event, &raw const input) };
+        self.plugin.owner.tables().reclaim();
         if ReturnCode::from(rc) != ReturnCode::Success || field.res_len == 0 {
             return None;
         }

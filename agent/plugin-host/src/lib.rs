@@ -39,8 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Event parsing, async events and capture listening are told by [`Library::capabilities`] and not
-//! offered yet; state tables are answered with "not supported".
+//! Plugins that parse events ([`Extractor::parse`]) and share state tables ([`StateTables`]) belong to one event source and
+//! one thread. Async events and capture listening are told by [`Library::capabilities`] and not offered yet.
 
 #![expect(
     unsafe_code,
@@ -58,6 +58,7 @@ mod made_event;
 mod metrics;
 mod object;
 mod owner;
+mod parse;
 mod plugin;
 mod return_code;
 mod schema;
@@ -74,7 +75,9 @@ pub use library::{API_VERSION, Extraction, Library, LoadError, LoadFailure, Sour
 pub use made_event::MadeEvent;
 pub use metrics::{Metric, MetricValue};
 pub use owner::{LogSeverity, LogSink};
+pub use parse::Parsing;
 pub use plugin::{CallError, InitError, OpenParam, Plugin};
 pub use schema::ConfigError;
 pub use source::{Batch, EventStream, NoBatch, OpenError};
+pub use tables::StateTables;
 pub use version::{ParseVersionError, Version};

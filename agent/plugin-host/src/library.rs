@@ -10,6 +10,7 @@ use crate::capability::{self, Capabilities, CapabilityError, Identity};
 use crate::fields::{self, FieldInfo, FieldsError};
 use crate::isolation::{self, Isolation};
 use crate::object::SharedObject;
+use crate::parse::Parsing;
 use crate::version::Version;
 
 /// The plugin API that this host offers.
@@ -44,6 +45,7 @@ pub(crate) struct About {
     capabilities: Capabilities,
     sourcing: Option<Sourcing>,
     extraction: Option<Extraction>,
+    parsing: Option<Parsing>,
     init_schema: Option<String>,
 }
 
@@ -81,6 +83,7 @@ pub(crate) struct Functions {
     pub(crate) metrics: Option<abi::MetricsFn>,
     pub(crate) source: Option<SourceFunctions>,
     pub(crate) extract: Option<ExtractFunctions>,
+    pub(crate) parse: Option<ParseFunctions>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +98,12 @@ pub(crate) struct SourceFunctions {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExtractFunctions {
     pub(crate) extract_fields: abi::ExtractFn,
+    pub(crate) event_types: Option<abi::EventTypesFn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ParseFunctions {
+    pub(crate) parse_event: abi::ParseFn,
     pub(crate) event_types: Option<abi::EventTypesFn>,
 }
 
@@ -178,6 +187,8 @@ impl Library {
         let sourcing = source.is_some().then_some(identity);
         let extraction = read_extraction(&object, capabilities, sourcing.as_ref())
             .map_err(|source| LoadFailure::Fields { plugin: name.clone(), source })?;
+        let parsing = read_parsing(&object, capabilities, sourcing.as_ref())
+            .map_err(|source| LoadFailure::Fields { plugin: name.clone(), source })?;
 
         Ok(Self {
             path: path.to_owned(),
@@ -190,6 +201,7 @@ impl Library {
                 capabilities,
                 sourcing,
                 extraction,
+                parsing,
             },
             place: Place::Here(Functions {
                 init,
@@ -198,6 +210,7 @@ impl Library {
                 metrics: object.resolve(&abi::GET_METRICS),
                 source,
                 extract: extract_functions(&object),
+                parse: parse_functions(&object),
             }),
         })
     }
@@ -269,6 +282,11 @@ impl Library {
         self.about.extraction.as_ref()
     }
 
+    /// The events it parses, if it does.
+    pub fn parsing(&self) -> Option<&Parsing> {
+        self.about.parsing.as_ref()
+    }
+
     /// The JSON schema of its init configuration.
     pub fn init_schema(&self) -> Option<&str> {
         self.about.init_schema.as_deref()
@@ -321,6 +339,13 @@ fn extract_functions(object: &SharedObject) -> Option<ExtractFunctions> {
     })
 }
 
+fn parse_functions(object: &SharedObject) -> Option<ParseFunctions> {
+    Some(ParseFunctions {
+        parse_event: object.resolve(&abi::PARSE_EVENT)?,
+        event_types: object.resolve(&abi::GET_PARSE_EVENT_TYPES),
+    })
+}
+
 fn read_extraction(
     object: &SharedObject,
     capabilities: Capabilities,
@@ -331,12 +356,34 @@ fn read_extraction(
     }
     let fields =
         fields::parse_fields(&object.resolve(&abi::GET_FIELDS).map_or(String::new(), call))?;
-    let declared = object.resolve(&abi::GET_EXTRACT_EVENT_SOURCES).map_or(String::new(), call);
-    let mut sources = fields::parse_sources(abi::GET_EXTRACT_EVENT_SOURCES.name, &declared)?;
+    let sources = read_sources(object, &abi::GET_EXTRACT_EVENT_SOURCES, sourcing)?;
+    Ok(Some(Extraction { fields, sources }))
+}
+
+fn read_parsing(
+    object: &SharedObject,
+    capabilities: Capabilities,
+    sourcing: Option<&Sourcing>,
+) -> Result<Option<Parsing>, FieldsError> {
+    if !capabilities.parsing {
+        return Ok(None);
+    }
+    let sources = read_sources(object, &abi::GET_PARSE_EVENT_SOURCES, sourcing)?;
+    Ok(Some(Parsing { sources }))
+}
+
+/// The event sources that a capability is for: those declared, and the plugin's own.
+fn read_sources(
+    object: &SharedObject,
+    symbol: &abi::Symbol<TextFn>,
+    sourcing: Option<&Sourcing>,
+) -> Result<Vec<String>, FieldsError> {
+    let declared = object.resolve(symbol).map_or(String::new(), call);
+    let mut sources = fields::parse_sources(symbol.name, &declared)?;
     if let Some(own) = sourcing.filter(|own| own.id != 0 && !sources.contains(&own.event_source)) {
         sources.push(own.event_source.clone());
     }
-    Ok(Some(Extraction { fields, sources }))
+    Ok(sources)
 }
 
 fn read_init_schema(object: &SharedObject, plugin: &str) -> Result<Option<String>, LoadFailure> {

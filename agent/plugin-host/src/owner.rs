@@ -1,11 +1,15 @@
 //! The host as one plugin state sees it: where to log to, and what went wrong on our side.
 
-use std::ffi::{CStr, c_char};
+use std::collections::HashMap;
+use std::ffi::{CString, c_char};
+use std::fmt;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use crate::abi::{OwnerHandle, copy_text};
+use crate::tables::{Access, StateTables};
 
 /// Takes what plugins log: severity, component (or the plugin's name), message.
 ///
@@ -46,17 +50,50 @@ impl From<u32> for LogSeverity {
 pub(crate) struct Owner {
     plugin_name: String,
     log: Arc<LogSink>,
-    table_refused: AtomicBool,
+    tables: Access,
+    /// What went wrong last, by the thread that asked: it keeps the pointer until something else goes wrong there.
+    errors: Mutex<HashMap<ThreadId, CString>>,
+    /// Whether the state has ended that this is the owner of.
+    is_gone: AtomicBool,
 }
 
 impl Owner {
     /// An owner that is never freed: libraries keep the pointer past the end of the state.
-    pub(crate) fn leak(plugin_name: &str, log: Arc<LogSink>) -> &'static Self {
+    pub(crate) fn leak(
+        plugin_name: &str,
+        log: Arc<LogSink>,
+        tables: Arc<StateTables>,
+    ) -> &'static Self {
         Box::leak(Box::new(Self {
             plugin_name: plugin_name.to_owned(),
             log,
-            table_refused: AtomicBool::new(false),
+            tables: Access::new(tables),
+            errors: Mutex::default(),
+            is_gone: AtomicBool::new(false),
         }))
+    }
+
+    pub(crate) fn plugin_name(&self) -> &str {
+        &self.plugin_name
+    }
+
+    pub(crate) fn log_sink(&self) -> &Arc<LogSink> {
+        &self.log
+    }
+
+    /// The state tables as the plugin sees them.
+    pub(crate) fn tables(&self) -> &Access {
+        &self.tables
+    }
+
+    /// To be called when the state ends: nobody may call into it any more.
+    pub(crate) fn leave(&'static self) {
+        self.is_gone.store(true, Ordering::Release);
+        self.tables.withdraw(self);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
     }
 
     pub(crate) fn handle(&'static self) -> *mut OwnerHandle {
@@ -66,7 +103,7 @@ impl Owner {
     /// # Safety
     ///
     /// `handle` is null or came from [`Owner::handle`].
-    unsafe fn from_handle(handle: *mut OwnerHandle) -> Option<&'static Self> {
+    pub(crate) unsafe fn from_handle(handle: *mut OwnerHandle) -> Option<&'static Self> {
         // SAFETY: the pointer comes from a leaked `Owner`, which only shared references ever reach.
         unsafe { handle.cast::<Self>().cast_const().as_ref() }
     }
@@ -75,27 +112,30 @@ impl Owner {
         (self.log)(severity, &self.plugin_name, message);
     }
 
-    /// Remembers that the plugin asked for a state table.
-    ///
-    /// # Safety
-    ///
-    /// `handle` is null or came from [`Owner::handle`].
-    pub(crate) unsafe fn refuse_table(handle: *mut OwnerHandle) {
-        // SAFETY: the caller's promise is the same.
-        if let Some(owner) = unsafe { Self::from_handle(handle) } {
-            owner.table_refused.store(true, Ordering::Relaxed);
-        }
+    /// Remembers what went wrong in a call of the plugin, for it to ask.
+    pub(crate) fn set_error(&self, message: fmt::Arguments<'_>) {
+        let text = message.to_string().replace('\0', "\u{fffd}");
+        let text = CString::new(text).expect("NUL was replaced");
+        self.lock_errors().insert(thread::current().id(), text);
+    }
+
+    fn lock_errors(&self) -> MutexGuard<'_, HashMap<ThreadId, CString>> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("plugin", &self.plugin_name).finish_non_exhaustive()
     }
 }
 
 /// The `get_owner_last_error` of the ABI: null as long as nothing went wrong.
 pub(crate) unsafe extern "C-unwind" fn last_error(handle: *mut OwnerHandle) -> *const c_char {
-    const NO_TABLES: &CStr = c"this host has no state tables";
     // SAFETY: plugins hand back the owner they were given.
-    match unsafe { Owner::from_handle(handle) } {
-        Some(owner) if owner.table_refused.load(Ordering::Relaxed) => NO_TABLES.as_ptr(),
-        _ => ptr::null(),
-    }
+    let Some(owner) = (unsafe { Owner::from_handle(handle) }) else { return ptr::null() };
+    // The text stays in its place when others come or go.
+    owner.lock_errors().get(&thread::current().id()).map_or(ptr::null(), |text| text.as_ptr())
 }
 
 /// The `log_fn` of the ABI.

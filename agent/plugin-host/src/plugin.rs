@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::abi::{InitInput, PLUGIN_EVENT, StateHandle, copy_text};
+use crate::abi::{EventTypesFn, InitInput, PLUGIN_EVENT, StateHandle, copy_text};
 use crate::extract::Extractor;
 use crate::isolation::Remote;
 use crate::library::{Functions, Library, Place};
@@ -16,7 +16,7 @@ use crate::owner::{self, LogSeverity, LogSink, Owner};
 use crate::return_code::ReturnCode;
 use crate::schema::{self, ConfigError};
 use crate::source::{EventStream, OpenError};
-use crate::tables;
+use crate::tables::{self, StateTables};
 
 /// One initialised state of a plugin; dropping it destroys the state.
 ///
@@ -27,6 +27,9 @@ pub struct Plugin {
     pub(crate) state: State,
     pub(crate) owner: &'static Owner,
     pub(crate) event_types: EventTypes,
+    pub(crate) parsed_types: EventTypes,
+    /// What it was initialised with.
+    config: CString,
     protocol_errors: ProtocolErrors,
 }
 
@@ -55,7 +58,7 @@ pub(crate) struct LocalState {
 // goes through `&mut Plugin` or happens right after one, on the same thread.
 unsafe impl Send for Plugin {}
 
-/// The types of events that a plugin extracts fields from.
+/// The types of events that a plugin extracts fields from, or parses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EventTypes {
     All,
@@ -116,10 +119,25 @@ impl Library {
     ///
     /// When the configuration does not fit the schema, or the plugin refuses to start.
     pub fn init(self: &Arc<Self>, config: &str, log: Arc<LogSink>) -> Result<Plugin, InitError> {
+        self.init_among(config, log, &StateTables::new())
+    }
+
+    /// Makes a new state of the plugin as [`Library::init`] does. It shares state tables with all others that are made with
+    /// the same `tables`; these have to be used on the same thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Library::init`].
+    pub fn init_among(
+        self: &Arc<Self>,
+        config: &str,
+        log: Arc<LogSink>,
+        tables: &Arc<StateTables>,
+    ) -> Result<Plugin, InitError> {
         let config = schema::check(self.name(), self.init_schema(), config)?;
         let config = CString::new(config.as_ref())
             .map_err(|_| ConfigError::Nul { plugin: self.name().to_owned() })?;
-        let owner = Owner::leak(self.name(), Arc::clone(&log));
+        let owner = Owner::leak(self.name(), Arc::clone(&log), Arc::clone(tables));
         let functions = match &self.place {
             Place::Here(functions) => *functions,
             Place::Child(isolation) => {
@@ -133,6 +151,8 @@ impl Library {
                     state: State::Child(Box::new(remote)),
                     owner,
                     event_types: EventTypes::All,
+                    parsed_types: EventTypes::All,
+                    config,
                     protocol_errors: ProtocolErrors::default(),
                 });
             }
@@ -155,15 +175,23 @@ impl Library {
             state: State::Here(LocalState { handle, functions }),
             owner,
             event_types: EventTypes::All,
+            parsed_types: EventTypes::All,
+            config,
             protocol_errors: ProtocolErrors::default(),
         };
+        owner.tables().reclaim();
         if ReturnCode::from(rc) != ReturnCode::Success {
             return Err(InitError::Failed {
                 plugin: self.name().to_owned(),
                 message: plugin.last_error(),
             });
         }
-        plugin.event_types = plugin.read_event_types();
+        let types = functions.extract.and_then(|extract| extract.event_types);
+        let sources = self.extraction().map(|extraction| &*extraction.sources);
+        plugin.event_types = plugin.read_event_types(types, sources.unwrap_or_default());
+        let types = functions.parse.and_then(|parse| parse.event_types);
+        let sources = self.parsing().map(|parsing| &*parsing.sources);
+        plugin.parsed_types = plugin.read_event_types(types, sources.unwrap_or_default());
         Ok(plugin)
     }
 }
@@ -172,6 +200,29 @@ impl Plugin {
     /// The library that this is a state of.
     pub fn library(&self) -> &Arc<Library> {
         &self.library
+    }
+
+    /// Makes another state of the plugin with the same configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Library::init`].
+    pub fn again(&self, tables: &Arc<StateTables>) -> Result<Self, InitError> {
+        let config = self.config.to_str().expect("it was made from text");
+        self.library.init_among(config, Arc::clone(self.owner.log_sink()), tables)
+    }
+
+    /// Whether one of the plugin states that this one was made among has offered a state table.
+    pub fn shares_tables(&self) -> bool {
+        self.owner.tables().are_shared()
+    }
+
+    /// The state, if it is in this process.
+    pub(crate) fn local(&self) -> Option<LocalState> {
+        match &self.state {
+            State::Here(local) => Some(*local),
+            State::Child(_) => None,
+        }
     }
 
     /// Lends the state for extraction.
@@ -282,19 +333,17 @@ impl Plugin {
         unsafe { copy_text(text) }
     }
 
-    /// Reads which events the plugin extracts from; may depend on the configuration.
-    fn read_event_types(&mut self) -> EventTypes {
-        let Some(extraction) = self.library.extraction() else { return EventTypes::All };
-        let default = || {
-            if extraction.is_compatible_with("syscall") {
-                EventTypes::All
-            } else {
-                EventTypes::Only(vec![PLUGIN_EVENT])
-            }
+    /// Reads which events a capability is for that takes events of `sources`; may depend on the configuration.
+    fn read_event_types(
+        &mut self,
+        event_types: Option<EventTypesFn>,
+        sources: &[String],
+    ) -> EventTypes {
+        let default = || match sources.is_empty() || sources.iter().any(|own| own == "syscall") {
+            true => EventTypes::All,
+            false => EventTypes::Only(vec![PLUGIN_EVENT]),
         };
-        let State::Here(local) = &self.state else { return default() };
-        let Some(event_types) = local.functions.extract.and_then(|extract| extract.event_types)
-        else {
+        let (State::Here(local), Some(event_types)) = (&self.state, event_types) else {
             return default();
         };
         let mut count = 0u32;
@@ -310,6 +359,7 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
+        self.owner.leave();
         if let State::Here(local) = self.state
             && !local.handle.is_null()
         {

@@ -13,18 +13,19 @@ pub(crate) enum ReturnCode {
 impl ReturnCode {
     /// What an out-variable holds before a call: real plugins leave error paths without writing it.
     pub(crate) const UNWRITTEN: i32 = 1;
-    /// What our own functions answer to a plugin that asks for something this host does not have.
-    pub(crate) const NOT_SUPPORTED: i32 = 3;
+    /// What our own functions answer to plugins.
+    pub(crate) const SUCCESS: i32 = 0;
+    pub(crate) const FAILURE: i32 = 1;
 }
 
 impl From<i32> for ReturnCode {
     /// A number the header does not know is a failure.
     fn from(rc: i32) -> Self {
         match rc {
-            0 => Self::Success,
+            Self::SUCCESS => Self::Success,
             -1 => Self::Timeout,
             2 => Self::Eof,
-            Self::NOT_SUPPORTED => Self::NotSupported,
+            3 => Self::NotSupported,
             _ => Self::Failure,
         }
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use plugin_host::LogSink;
+use plugin_host::{LogSink, StateTables};
 use rules_engine::Settings;
 
 use crate::app::{AppError, executable, select};
@@ -29,8 +29,11 @@ impl fmt::Display for Problems {
 
 impl Problems {
     fn note<T, E: Error>(&mut self, result: Result<T, E>) {
-        if let Err(error) = result {
-            self.0.push(with_causes(&error));
+        // A plugin of several sources has the same problem several times.
+        if let Err(error) = result.map_err(|error| with_causes(&error))
+            && !self.0.contains(&error)
+        {
+            self.0.push(error);
         }
     }
 }
@@ -64,8 +67,14 @@ pub(super) fn check(
     log: &Arc<LogSink>,
 ) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for plugin in &plugins.loaded {
-        problems.note(plugin.init(log));
+    for source in &plugins.sources {
+        let tables = StateTables::new();
+        let mut states = Vec::new();
+        for index in plugins.members(source) {
+            // Kept, since later ones may ask for the tables of earlier ones.
+            let state = plugins.loaded[index].init(log, &tables);
+            problems.note(state.map(|state| states.push(state)));
+        }
     }
     let sources = plugins.sources.iter().map(|source| &*source.name).collect();
     problems.note(select::select(sources, &cli.enable_source, &cli.disable_source));

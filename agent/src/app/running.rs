@@ -169,7 +169,8 @@ impl Start<'_> {
             .map_err(|error| AppError::Start {
                 what: "the threads that evaluate events",
                 source: io::Error::other(error),
-            })?;
+            })?
+            .parsed_by(&source.parsers);
             let loaded = &plugins.loaded[input];
             let changes = Arc::new(Changes::new(loaded.settings.clone()));
             let handle = SourceHandle {
@@ -177,6 +178,7 @@ impl Start<'_> {
                 changes: Arc::downgrade(&changes),
                 input,
                 helpers: evaluator.helpers(),
+                shares_tables: plugin.shares_tables(),
             };
             sources.insert(source.name.clone(), handle);
             let stream = plugin.open(&loaded.settings.open_params).map_err(|error| {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use plugin_host::{InitError, Plugin};
+use plugin_host::{InitError, Plugin, StateTables};
 
 use super::Reload;
 use crate::config::{Config, PluginConfig};
-use crate::plugins::{LoadedPlugin, PluginStates};
+use crate::plugins::{LoadedPlugin, PluginStates, Source};
 use crate::source_thread::{Change, Changes};
 
 impl Reload {
@@ -31,6 +31,11 @@ impl Reload {
                 }
                 continue;
             };
+            if handle.shares_tables {
+                let change = self.new_group(name, handle.input, &changes.in_force(), config)?;
+                all.extend(change.map(|change| (changes, change)));
+                continue;
+            }
             let in_force = changes.in_force();
             let opens_anew = !in_force.opens_alike(settings);
             let others = self.extractors(name).filter(|&index| index != handle.input);
@@ -39,7 +44,8 @@ impl Reload {
             if in_force.is_same(settings) && extractors.is_empty() {
                 continue;
             }
-            let input = opens_anew.then(|| self.init(input, settings)).transpose()?;
+            let input =
+                opens_anew.then(|| self.init(input, settings, &StateTables::new())).transpose()?;
             let of_helper = [&[handle.input], &others[..]].concat();
             let helpers = (0..handle.helpers).map(|_| self.new_states(&of_helper, config));
             let helpers = helpers.collect::<Result<_, _>>()?;
@@ -48,10 +54,51 @@ impl Reload {
         Ok(all)
     }
 
+    /// New states of all plugins of a source that share tables, if the settings of one change: what one of them has got of
+    /// another's table is good for these states only.
+    fn new_group(
+        &self,
+        event_source: &str,
+        input: usize,
+        in_force: &PluginConfig,
+        config: &Config,
+    ) -> Result<Option<Change>, InitError> {
+        let all = self.plugins.members(self.source(event_source));
+        let changes = |&index: &usize| {
+            let plugin = &self.plugins.loaded[index];
+            settings_of(plugin, config).is_some_and(|new| match index == input {
+                true => !in_force.is_same(new),
+                false => settings_of(plugin, &self.config)
+                    .is_some_and(|old| old.init_config != new.init_config),
+            })
+        };
+        if !all.iter().any(changes) {
+            return Ok(None);
+        }
+        let tables = StateTables::new();
+        let mut states = PluginStates::new();
+        let mut settings = in_force.clone();
+        for index in all {
+            let plugin = &self.plugins.loaded[index];
+            let new = settings_of(plugin, config).unwrap_or(&plugin.settings);
+            if index == input {
+                settings = new.clone();
+            }
+            states.push((index, self.init(plugin, new, &tables)?));
+        }
+        let input = states.extract_if(.., |(index, _)| *index == input).next();
+        let input = input.map(|(_, plugin)| plugin);
+        Ok(Some(Change { settings, input, extractors: states, helpers: Vec::new() }))
+    }
+
     /// The plugins that extract from a source's events.
     fn extractors(&self, event_source: &str) -> impl Iterator<Item = usize> {
+        self.source(event_source).extractors.iter().copied()
+    }
+
+    fn source(&self, event_source: &str) -> &Source {
         let source = self.plugins.sources.iter().find(|source| source.name == event_source);
-        source.expect("it was opened").extractors.iter().copied()
+        source.expect("it was opened")
     }
 
     /// New states of those among `plugins` whose configuration changes.
@@ -63,14 +110,19 @@ impl Reload {
             if let (Some(old), Some(new)) = (settings(&self.config), settings(config))
                 && old.init_config != new.init_config
             {
-                states.push((index, self.init(plugin, new)?));
+                states.push((index, self.init(plugin, new, &StateTables::new())?));
             }
         }
         Ok(states)
     }
 
-    fn init(&self, plugin: &LoadedPlugin, settings: &PluginConfig) -> Result<Plugin, InitError> {
-        plugin.library.init(&settings.init_config, self.log.of_plugins())
+    fn init(
+        &self,
+        plugin: &LoadedPlugin,
+        settings: &PluginConfig,
+        tables: &Arc<StateTables>,
+    ) -> Result<Plugin, InitError> {
+        plugin.library.init_among(&settings.init_config, self.log.of_plugins(), tables)
     }
 }
 

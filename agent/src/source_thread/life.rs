@@ -3,10 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use plugin_host::{EventStream, InitError, Library, LogSink, NoBatch, OpenError, Plugin};
+use plugin_host::{
+    EventStream, InitError, Library, LogSink, NoBatch, OpenError, Plugin, StateTables,
+};
 
 use super::{End, SourceError, SourceThread};
 use crate::config::{OnFailure, PluginConfig};
+use crate::evaluation::BatchEvaluator;
 use crate::logging::with_causes;
 use crate::plugins::PluginStates;
 use crate::readiness::SourceState;
@@ -43,9 +46,19 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Opens the source with a new state of the plugin: who knows in what state a failure leaves the old one.
-    pub(crate) fn open(&self) -> Result<EventStream, SourceFailure> {
-        let plugin = self.library.init(&self.settings.init_config, Arc::clone(&self.log))?;
+    /// Opens the source with a new state of the plugin: who knows in what state a failure leaves the old one. If plugins share
+    /// tables, the others get new states too.
+    pub(crate) fn open(
+        &self,
+        evaluator: &mut BatchEvaluator,
+    ) -> Result<EventStream, SourceFailure> {
+        let init = |tables: &Arc<StateTables>| {
+            self.library.init_among(&self.settings.init_config, Arc::clone(&self.log), tables)
+        };
+        let plugin = match evaluator.shares_tables() {
+            true => evaluator.renew(init)?,
+            false => init(&StateTables::new())?,
+        };
         Ok(plugin.open(&self.settings.open_params)?)
     }
 }
@@ -111,14 +124,14 @@ impl SourceThread {
                     (self.event_source.clone(), self.input.settings.on_failure);
                 return Err(SourceError::Plugin { event_source, on_failure, source: failure });
             }
-            return Ok(Some(self.input.open()));
+            return Ok(Some(self.input.open(&mut self.evaluator)));
         };
         // The old settings did not work either.
         Ok(Some(match self.settings_changed(change) {
             Some(plugin) => {
                 plugin.open(&self.input.settings.open_params).map_err(SourceFailure::from)
             }
-            None => self.input.open(),
+            None => self.input.open(&mut self.evaluator),
         }))
     }
 
@@ -148,7 +161,7 @@ impl SourceThread {
                 with_causes(&error)
             );
             self.input.settings = old;
-            self.input.open()
+            self.input.open(&mut self.evaluator)
         })
     }
 

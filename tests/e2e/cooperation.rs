@@ -1,0 +1,85 @@
+//! Plugins that do more than to produce events and to extract fields from them.
+
+use std::fs;
+
+use crate::agent::Setup;
+
+const RULE: &str = "
+- rule: Word
+  desc: A word comes.
+  condition: evt.num > 0
+  output: >
+    %evt.num %census.count %observer.count %observer.seen
+  priority: INFO
+  source: census
+";
+
+/// The plugin `census`, which keeps a state table, and `observer`, which looks into it.
+fn setup(words: &str) -> Setup {
+    let setup = Setup::new();
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let config =
+        config.replace("load_plugins: [k8saudit, json]", "load_plugins: [census, observer]");
+    let plugins = format!(
+        "plugins:
+  - name: census
+    library_path: libcensus_plugin.so
+    open_params: {words}
+  - name: observer
+    library_path: libobserver_plugin.so
+"
+    );
+    setup.write("config.yaml", &config.replace("plugins:\n", &plugins));
+    setup.write("rules.yaml", RULE);
+    setup
+}
+
+/// What the alerts say, without what all of them have.
+fn alerts(stdout: &str) -> Vec<&str> {
+    stdout
+        .lines()
+        .filter_map(|line| line.split_once("Informational "))
+        .map(|(_, text)| text)
+        .collect()
+}
+
+#[test]
+fn plugins_parse_events_in_order_and_share_a_table() {
+    let setup = setup("a b a a");
+    let finished = setup.run(&["-o", "evaluation_threads=4"]);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert_eq!(alerts(&finished.stdout), ["1 1 1 1", "2 1 1 1", "3 2 2 2", "4 3 3 3"]);
+    assert!(
+        finished.stderr.contains("Event source 'census' is evaluated on one thread"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn a_plugin_that_needs_a_table_is_loaded_after_the_one_that_has_it() {
+    let setup = setup("a");
+    let finished = setup.run(&["-o", "load_plugins[0]=observer", "-o", "load_plugins[1]=census"]);
+    assert!(!finished.status.success());
+    assert!(
+        finished
+            .stderr
+            .contains("could not initialize plugin observer: Could not get table \"words\""),
+        "{}",
+        finished.stderr
+    );
+}
+
+/// Otherwise `observer` would hold on to a table of a state that is no more.
+#[test]
+fn all_plugins_that_share_tables_begin_anew_when_the_source_is_opened_again() {
+    let setup = setup("a a fail");
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    setup.write(
+        "config.yaml",
+        &config.replace("    open_params: a", "    on_failure: reopen\n    open_params: a"),
+    );
+    let mut agent = setup.start(&[]);
+    agent.wait_for_alert("3 1 1 1");
+    agent.wait_for_alert("4 2 2 2");
+}
