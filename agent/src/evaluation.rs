@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use plugin_host::{Batch, Event, InitError, Plugin, StateTables};
+use plugin_host::{Event, Extractor, InitError, Plugin, StateTables};
 use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use rules_engine::{Detection, Evaluator, EventInfo};
 
@@ -110,20 +110,20 @@ impl BatchEvaluator {
         self
     }
 
-    /// Appends the detections of all events of `batch`, in order.
+    /// Appends the detections of all events, in order. `input` is the state of the plugin that produces them.
     pub(crate) fn evaluate(
         &mut self,
         program: &SourceProgram,
-        batch: &mut Batch<'_>,
+        events: &[Event<'_>],
+        mut input: Extractor<'_>,
         utc_offset_s: i32,
         detections: &mut Vec<Detection>,
     ) {
-        let events: Vec<_> = batch.events().collect();
         let Some(first) = events.first() else { return };
         let shares = Shares {
             source: &self.source,
             program,
-            events: &events,
+            events,
             number: self.number,
             first_timestamp_ns: *self.first_timestamp_ns.get_or_insert(first.timestamp_ns()),
             utc_offset_s,
@@ -138,7 +138,7 @@ impl BatchEvaluator {
                     for worker in workers.iter_mut().take(events.len().div_ceil(SHARE) - 1) {
                         scope.spawn(|_| worker.take_shares(&shares, None));
                     }
-                    self.own.take_shares(&shares, Some(batch));
+                    self.own.take_shares(&shares, Some(input.reborrow()));
                 });
                 let all = workers.iter_mut().chain([&mut self.own]);
                 let mut found: Vec<_> =
@@ -146,7 +146,7 @@ impl BatchEvaluator {
                 found.sort_unstable_by_key(|(index, _)| *index);
                 detections.extend(found.into_iter().flat_map(|(_, detections)| detections));
             }
-            _ => self.own.evaluate(&shares, 0..events.len(), &mut Some(batch), detections),
+            _ => self.own.evaluate(&shares, 0..events.len(), &mut Some(input), detections),
         }
         let helpers = self.helpers.iter_mut().flat_map(|helpers| &mut helpers.workers);
         let evaluators = helpers.chain([&mut self.own]).map(|worker| &mut worker.evaluator);
@@ -227,12 +227,8 @@ impl Worker {
         }
     }
 
-    /// Evaluates events of the batch until all are taken. Who has the batch extracts with the state that produced it.
-    fn take_shares<'batch>(
-        &mut self,
-        shares: &Shares<'_, 'batch>,
-        mut batch: Option<&mut Batch<'batch>>,
-    ) {
+    /// Evaluates events of the batch until all are taken. Who has the input extracts with the state that produced them.
+    fn take_shares(&mut self, shares: &Shares<'_, '_>, mut input: Option<Extractor<'_>>) {
         loop {
             let start = shares.next.fetch_add(SHARE, Ordering::Relaxed);
             if start >= shares.events.len() {
@@ -240,32 +236,34 @@ impl Worker {
             }
             let end = shares.events.len().min(start + SHARE);
             let mut detections = Vec::new();
-            self.evaluate(shares, start..end, &mut batch, &mut detections);
+            self.evaluate(shares, start..end, &mut input, &mut detections);
             if !detections.is_empty() {
                 self.detections.push((start, detections));
             }
         }
     }
 
-    fn evaluate<'batch>(
+    fn evaluate(
         &mut self,
-        shares: &Shares<'_, 'batch>,
+        shares: &Shares<'_, '_>,
         range: Range<usize>,
-        batch: &mut Option<&mut Batch<'batch>>,
+        input: &mut Option<Extractor<'_>>,
         detections: &mut Vec<Detection>,
     ) {
         let Shares { source, program, .. } = shares;
         for index in range {
             let event = shares.events[index];
             let number = shares.number + 1 + index as u64;
+            let async_name = event.async_name();
             let info = EventInfo {
                 number,
                 timestamp_ns: event.timestamp_ns(),
                 first_timestamp_ns: shares.first_timestamp_ns,
                 source: &source.name,
-                plugin_name: Some(&source.plugin_name),
+                // Of an event that a plugin has added it has no value, as in Falco.
+                plugin_name: async_name.is_none().then_some(&*source.plugin_name),
                 hostname: &program.format.hostname,
-                async_name: None,
+                async_name,
                 utc_offset_s: shares.utc_offset_s,
             };
             let mut extraction = Extraction {
@@ -274,7 +272,7 @@ impl Worker {
                 number,
                 source: &source.c_name,
                 input: source.input,
-                batch: batch.as_deref_mut(),
+                input_state: input.as_mut().map(Extractor::reborrow),
                 states: &mut self.states,
             };
             for &parser in &source.parsers {
@@ -290,7 +288,7 @@ impl Worker {
                 evaluator.evaluate(program, &info, &mut extraction, detections);
             }
             // Its values were not what they are. The next batch tells why; this one stays unacknowledged.
-            if batch.as_ref().is_some_and(|batch| batch.plugin().crash().is_some()) {
+            if input.as_ref().is_some_and(|input| input.plugin().crash().is_some()) {
                 detections.truncate(detected);
                 break;
             }

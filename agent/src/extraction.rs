@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use plugin_host::{Batch, Event, Extracted, Extractor, FieldRequest};
+use plugin_host::{Event, Extracted, Extractor, FieldRequest};
 use rules_engine::{Extract, FieldId, FieldUse, Program, Provider, Ruleset, Values};
 
 use crate::alert::AlertFormat;
@@ -60,23 +60,23 @@ impl Request {
 
 /// The plugins of one source, at one of its events.
 #[derive(Debug)]
-pub(crate) struct Extraction<'x, 'batch> {
+pub(crate) struct Extraction<'x, 'event> {
     pub(crate) program: &'x SourceProgram,
-    pub(crate) event: Event<'batch>,
+    pub(crate) event: Event<'event>,
     pub(crate) number: u64,
     pub(crate) source: &'x CStr,
     /// The plugin that produced the event, by its index in [`Plugins::loaded`].
     pub(crate) input: usize,
     /// The state that produced the event, on the one thread that may use it.
-    pub(crate) batch: Option<&'x mut Batch<'batch>>,
-    /// The states of all other plugins, without `batch` of the producing one too.
+    pub(crate) input_state: Option<Extractor<'x>>,
+    /// The states of all other plugins, without `input_state` of the producing one too.
     pub(crate) states: &'x mut PluginStates,
 }
 
 impl Extraction<'_, '_> {
     pub(crate) fn extractor(&mut self, plugin: usize) -> Extractor<'_> {
-        match &mut self.batch {
-            Some(batch) if plugin == self.input => batch.extractor(),
+        match &mut self.input_state {
+            Some(input) if plugin == self.input => input.reborrow(),
             _ => {
                 let state = self.states.iter_mut().find(|(index, _)| *index == plugin);
                 state.expect("every plugin in the catalogue has a state").1.extractor()
@@ -108,6 +108,9 @@ impl Extract for Extraction<'_, '_> {
 
     fn plugin_info(&mut self) -> Option<String> {
         let (event, number) = (self.event, self.number);
+        if event.async_name().is_some() {
+            return None;
+        }
         Some(self.extractor(self.input).event_to_string(&event, number))
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     lag: Family<Labels, Histogram, fn() -> Histogram>,
     events: Family<Labels, Counter>,
     source_failures: Family<Labels, Counter>,
+    async_lost: Family<Labels, Counter>,
     protocol_errors: Family<Labels, Counter>,
     source_reopenings: Family<Labels, Counter>,
     matches: Family<Labels, Counter>,
@@ -76,6 +77,8 @@ pub(crate) struct SourceCounters {
     pub(crate) events: Counter,
     /// Seconds from an event to the delivery of its alert.
     pub(crate) lag: Histogram,
+    /// Events that plugins wanted to add and that were lost.
+    pub(crate) async_lost: Counter,
     /// Failures of the source, while it ran or when it was opened.
     pub(crate) failures: Counter,
     /// Times that it was opened again after a failure.
@@ -135,6 +138,7 @@ impl Metrics {
             lag: Family::new_with_constructor(|| Histogram::new(LAG_BUCKETS_S)),
             events: Family::default(),
             source_failures: Family::default(),
+            async_lost: Family::default(),
             protocol_errors: Family::default(),
             source_reopenings: Family::default(),
             matches: Family::default(),
@@ -157,6 +161,11 @@ impl Metrics {
         let counters = [
             ("events", "Events evaluated", &metrics.events),
             ("source_failures", "Failures of an event source", &metrics.source_failures),
+            (
+                "async_events_lost",
+                "Events of plugins that found no room or lie too far in the future",
+                &metrics.async_lost,
+            ),
             (
                 "plugin_protocol_errors",
                 "What a plugin did wrong and the agent corrected or refused",
@@ -225,6 +234,7 @@ impl Metrics {
             events: self.events.get_or_create_owned(&labels),
             lag: self.lag.get_or_create_owned(&labels),
             failures: self.source_failures.get_or_create_owned(&labels),
+            async_lost: self.async_lost.get_or_create_owned(&labels),
             reopenings: self.source_reopenings.get_or_create_owned(&labels),
         }
     }

@@ -293,7 +293,16 @@ impl LoadedPlugin {
     }
 
     fn takes_part_in(&self, source: &str) -> bool {
-        self.extracts_from(source) || self.parses(source)
+        let library = &self.library;
+        let is_listener_alone = library.capabilities().capture_listening
+            && library.extraction().is_none()
+            && library.parsing().is_none()
+            && library.async_events().is_none();
+        self.extracts_from(source)
+            || self.parses(source)
+            || library.async_events().is_some_and(|added| added.is_compatible_with(source))
+            // It does not say which sources it is for.
+            || is_listener_alone
     }
 }
 

@@ -1,5 +1,6 @@
 //! One event source: next batch -> evaluate -> detections -> alerts.
 
+mod capture;
 mod life;
 
 use std::io;
@@ -11,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
-use plugin_host::{EventStream, Library, Metric, NoBatch};
-use prometheus_client::metrics::histogram::Histogram;
+use plugin_host::{AsyncEvent, Event, EventStream, Extractor, Library, Metric, NoBatch};
 use rules_engine::Detection;
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +20,14 @@ use crate::alert::AlertFormat;
 use crate::config::OnFailure;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
-use crate::metrics::{Metrics, now_ns};
+use crate::logging::with_causes;
+use crate::metrics::{Metrics, SourceCounters, now_ns};
 use crate::outputs::{AlertSender, OutputClosed};
 use crate::readiness::Readiness;
 use crate::shutdown::Request;
 use crate::statistics::Statistics;
 
+pub(crate) use self::capture::Capture;
 pub(crate) use self::life::{Change, Changes, Input, SourceFailure};
 
 /// How often plugins are asked for their metrics, at most.
@@ -47,6 +49,7 @@ pub(crate) struct SourceThread {
     pub(crate) event_source: String,
     pub(crate) input: Input,
     pub(crate) evaluator: BatchEvaluator,
+    pub(crate) capture: Capture,
     pub(crate) program: Arc<ArcSwap<SourceProgram>>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) readiness: Arc<Readiness>,
@@ -58,6 +61,9 @@ pub(crate) struct SourceThread {
     /// Whether they are asked at least at the end of a stream, for the ledger.
     pub(crate) asks_plugins_at_end: bool,
     pub(crate) stop: CancellationToken,
+    pub(crate) counters: SourceCounters,
+    /// Of the events under evaluation; kept for its allocation.
+    pub(crate) detections: Vec<Detection>,
     /// Whether a batch was dealt with since the source was opened last.
     pub(crate) has_delivered: bool,
 }
@@ -109,12 +115,18 @@ impl SourceThread {
         // Closing a stream acknowledges its last batch. A panic, or an output that took no alert, must not do that:
         // then the stream stays open to the end of the process, and whoever sent the batch sends it again.
         let mut stream = ManuallyDrop::new(stream);
-        let result = self.evaluate_all(&mut stream);
+        let mut result = self.evaluate_all(&mut stream);
         if matches!(result, Err(SourceError::Outputs { .. })) {
             self.store_plugin_metrics(&mut stream);
             return result;
         }
         stream.close();
+        self.capture.stop_adding(stream.extractor(), &mut self.evaluator);
+        let added = self.capture.queue.take_until(u64::MAX);
+        if let Err(error) = self.process(&in_order(Vec::new(), &added), stream.extractor(), 0) {
+            result = Err(error);
+        }
+        self.capture.end(stream.extractor(), &mut self.evaluator);
         // Only now the plugin knows what nobody asked for.
         self.store_plugin_metrics(&mut stream);
         if self.asks_plugins_at_end {
@@ -125,9 +137,6 @@ impl SourceThread {
     }
 
     fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<End, SourceError> {
-        let event_source = self.event_source.clone();
-        let counters = self.metrics.source(&event_source);
-        let mut detections = Vec::new();
         let mut metrics_due = Instant::now();
         // A batch that was asked for is waited for: it may be on its way.
         while stream.is_asked() || !self.stop.is_cancelled() {
@@ -138,6 +147,12 @@ impl SourceThread {
                     return Ok(End::Change(Box::new(change)));
                 }
                 self.settings_changed(change);
+                if let Err(error) = self.capture.begin(stream.extractor(), &mut self.evaluator) {
+                    tracing::error!(
+                        "A plugin does not begin with its new settings: {}",
+                        with_causes(&error)
+                    );
+                }
             }
             if Instant::now() >= metrics_due {
                 self.store_plugin_metrics(stream);
@@ -145,7 +160,11 @@ impl SourceThread {
             }
             let mut batch = match stream.next_batch() {
                 Ok(batch) => batch,
-                Err(NoBatch::Timeout) => continue,
+                Err(NoBatch::Timeout) => {
+                    let added = self.capture.queue.take_due();
+                    self.process(&in_order(Vec::new(), &added), stream.extractor(), 0)?;
+                    continue;
+                }
                 Err(NoBatch::Eof) => return Ok(End::Stream),
                 Err(failure) => {
                     let crash = stream.plugin().crash().map(|message| SourceFailure::Crash {
@@ -155,27 +174,52 @@ impl SourceThread {
                     return Ok(End::Failure(crash.unwrap_or(failure.into())));
                 }
             };
-            // One load per batch: a reload takes effect between batches, never inside one.
-            let program = self.program.load();
-            let utc_offset_s = ZonedDateTime::now().offset().seconds();
-            self.evaluator.evaluate(&program, &mut batch, utc_offset_s, &mut detections);
-            // Else the events come again, unless the plugin has no way to ask for them.
-            let is_complete = batch.plugin().crash().is_none();
-            if is_complete {
-                counters.events.inc_by(batch.len() as u64);
-                self.metrics.evaluated(&event_source, batch.len() as u64);
-            }
-            self.readiness.had_event(&event_source);
-            // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
-            // disk first. Full outputs make us wait, and the sender hears 429.
-            let format = &program.format;
-            if let Err(source) = self.deliver(&mut detections, format, utc_offset_s, &counters.lag)
-            {
-                return Err(SourceError::Outputs { event_source, source });
-            }
-            self.has_delivered |= is_complete;
+            let events: Vec<_> = batch.events().collect();
+            let last_ns = events.iter().map(Event::timestamp_ns).max().unwrap_or_default();
+            let added = self.capture.queue.take_until(last_ns);
+            let of_batch = events.len() as u64;
+            self.process(&in_order(events, &added), batch.extractor(), of_batch)?;
         }
         Ok(End::Stream)
+    }
+
+    /// Evaluates events, of which `of_batch` are the plugin's own, and waits until every output has their alerts.
+    fn process(
+        &mut self,
+        events: &[Event<'_>],
+        mut input: Extractor<'_>,
+        of_batch: u64,
+    ) -> Result<(), SourceError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        // One load per batch: a reload takes effect between batches, never inside one.
+        let program = self.program.load();
+        let utc_offset_s = ZonedDateTime::now().offset().seconds();
+        self.evaluator.evaluate(
+            &program,
+            events,
+            input.reborrow(),
+            utc_offset_s,
+            &mut self.detections,
+        );
+        // Else the events come again, unless the plugin has no way to ask for them.
+        let is_complete = input.plugin().crash().is_none();
+        if is_complete {
+            self.counters.events.inc_by(events.len() as u64);
+            self.metrics.evaluated(&self.event_source, of_batch);
+        }
+        self.readiness.had_event(&self.event_source);
+        // The next `next_batch` acknowledges this batch to its sender, so its alerts must be delivered or on
+        // disk first. Full outputs make us wait, and the sender hears 429.
+        let format = Arc::clone(&program.format);
+        drop(program);
+        self.deliver(&format, utc_offset_s).map_err(|source| SourceError::Outputs {
+            event_source: self.event_source.clone(),
+            source,
+        })?;
+        self.has_delivered |= is_complete;
+        Ok(())
     }
 
     /// Asks all plugins of the source for their metrics, and notes what they did wrong: only this thread may call them.
@@ -185,6 +229,7 @@ impl SourceThread {
             metrics.store_plugin(library.name(), event_source, told);
             metrics.protocol_errors(library.name(), event_source).inc_by(protocol_errors);
         };
+        self.counters.async_lost.inc_by(self.capture.queue.take_lost());
         let mut told = Vec::new();
         // A child process tells both at once.
         if self.asks_plugins_for_metrics || stream.plugin().library().is_isolated() {
@@ -205,17 +250,11 @@ impl SourceThread {
     }
 
     /// Sends the alerts of one batch, and waits until every output has them.
-    fn deliver(
-        &mut self,
-        detections: &mut Vec<Detection>,
-        format: &AlertFormat,
-        utc_offset_s: i32,
-        lag: &Histogram,
-    ) -> Result<(), OutputClosed> {
-        self.statistics.record(detections);
+    fn deliver(&mut self, format: &AlertFormat, utc_offset_s: i32) -> Result<(), OutputClosed> {
+        self.statistics.record(&self.detections);
         let times_ns: Vec<u64> =
-            detections.iter().map(|detection| detection.timestamp_ns).collect();
-        for detection in detections.drain(..) {
+            self.detections.iter().map(|detection| detection.timestamp_ns).collect();
+        for detection in self.detections.drain(..) {
             self.metrics.rule_matched(&detection.rule);
             self.alerts.push(format.alert(&detection, utc_offset_s))?;
         }
@@ -223,10 +262,29 @@ impl SourceThread {
         let now_ns = now_ns();
         for time_ns in times_ns {
             // The clock that stamped the event may be ahead of ours.
-            lag.observe(Duration::from_nanos(now_ns.saturating_sub(time_ns)).as_secs_f64());
+            self.counters
+                .lag
+                .observe(Duration::from_nanos(now_ns.saturating_sub(time_ns)).as_secs_f64());
         }
         Ok(())
     }
+}
+
+/// All events in the order of time: those that plugins have added come before the ones of the batch that are later.
+fn in_order<'e>(of_batch: Vec<Event<'e>>, added: &'e [AsyncEvent]) -> Vec<Event<'e>> {
+    if added.is_empty() {
+        return of_batch;
+    }
+    let mut added = added.iter().map(AsyncEvent::as_event).peekable();
+    let mut events = Vec::with_capacity(of_batch.len());
+    for event in of_batch {
+        while let Some(earlier) = added.next_if(|a| a.timestamp_ns() <= event.timestamp_ns()) {
+            events.push(earlier);
+        }
+        events.push(event);
+    }
+    events.extend(added);
+    events
 }
 
 impl RunningSource {

@@ -159,7 +159,8 @@ impl Workbench {
         let made = MadeEvent::new(state.plugin_id, time_ns(event), payload.as_bytes());
         let mut made = made.expect("no text in memory is that long");
         let mut batch = state.input.batch_of(&mut made);
-        state.evaluator.evaluate(program, &mut batch, 0, &mut detections);
+        let events: Vec<_> = batch.events().collect();
+        state.evaluator.evaluate(program, &events, batch.extractor(), 0, &mut detections);
         detections
     }
 }

@@ -83,3 +83,57 @@ fn all_plugins_that_share_tables_begin_anew_when_the_source_is_opened_again() {
     agent.wait_for_alert("3 1 1 1");
     agent.wait_for_alert("4 2 2 2");
 }
+
+const TICK_RULES: &str = "
+- rule: Any
+  desc: Any event.
+  condition: evt.num > 0
+  output: any %evt.num %census.count
+  priority: INFO
+  source: census
+- rule: Tick
+  desc: A plugin has added an event.
+  condition: evt.asynctype = tick
+  output: tick %evt.num %evt.source %evt.is_async %evt.pluginname %evt.plugininfo %census.count
+  priority: INFO
+  source: census
+";
+
+#[test]
+fn events_that_a_plugin_adds_are_evaluated_in_their_turn() {
+    let setup = setup("a wait b");
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let config = config.replace("[census, observer]", "[census]");
+    let config = config.replace("    open_params: a", "    init_config: add\n    open_params: a");
+    setup.write("config.yaml", &(config + "rule_matching: all\n"));
+    setup.write("rules.yaml", TICK_RULES);
+    let finished = setup.run(&[]);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let tick = |number: u32| format!("tick {number} census true <NA> <NA> <NA>");
+    let any = |number: u32, count: &str| format!("any {number} {count}");
+    let expected = [
+        any(1, "1"),
+        any(2, "<NA>"),
+        tick(2),
+        any(3, "<NA>"),
+        tick(3),
+        any(4, "<NA>"),
+        tick(4),
+        any(5, "1"),
+    ];
+    assert_eq!(alerts(&finished.stdout), expected);
+}
+
+#[test]
+fn events_that_still_wait_at_the_end_are_evaluated() {
+    let setup = setup("a wait");
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let config = config.replace("[census, observer]", "[census]");
+    let config =
+        config.replace("    open_params: a", "    init_config: add later\n    open_params: a");
+    setup.write("config.yaml", &config);
+    setup.write("rules.yaml", TICK_RULES);
+    let finished = setup.run(&[]);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert_eq!(alerts(&finished.stdout), ["any 1 1", "any 2 <NA>", "any 3 <NA>"]);
+}

@@ -8,13 +8,16 @@ use std::marker::PhantomData;
 use std::mem::{offset_of, size_of};
 
 pub(crate) use falco_plugin_api::{
-    ss_instance_t as InstanceHandle, ss_plugin_byte_buffer as ByteBuffer,
+    ss_instance_t as InstanceHandle, ss_plugin_async_event_handler_t as AsyncHandler,
+    ss_plugin_byte_buffer as ByteBuffer, ss_plugin_capture_listen_input as ListenInput,
     ss_plugin_event as EventHeader, ss_plugin_event_input as EventInput,
     ss_plugin_event_parse_input as ParseInput, ss_plugin_extract_field as ExtractField,
     ss_plugin_extract_field__bindgen_ty_1 as FieldResult,
     ss_plugin_field_extract_input as ExtractInput, ss_plugin_init_input as InitInput,
     ss_plugin_init_tables_input as TablesInput, ss_plugin_metric as PluginMetric,
-    ss_plugin_owner_t as OwnerHandle, ss_plugin_state_data as StateData,
+    ss_plugin_owner_t as OwnerHandle, ss_plugin_routine_fn_t as RoutineFn,
+    ss_plugin_routine_state_t as RoutineState, ss_plugin_routine_t as RoutineHandle,
+    ss_plugin_routine_vtable as RoutineVtable, ss_plugin_state_data as StateData,
     ss_plugin_state_type as StateType, ss_plugin_t as StateHandle,
     ss_plugin_table_entry_t as TableEntry, ss_plugin_table_field_t as TableField,
     ss_plugin_table_fieldinfo as TableFieldInfo, ss_plugin_table_fields_vtable as FieldsVtable,
@@ -29,6 +32,11 @@ pub(crate) use falco_plugin_api::{
 
 /// The type of an event that carries a plugin's payload.
 pub(crate) const PLUGIN_EVENT: u16 = 322;
+/// The type of an event that a plugin adds to a source at a time of its own.
+pub(crate) const ASYNC_EVENT: u16 = 402;
+
+/// So many bytes has the buffer of an error that a handler reports, the NUL included.
+pub(crate) const MAX_ERROR_LEN: usize = 1024;
 
 /// The types of what state tables hold.
 pub(crate) mod state_type {
@@ -91,6 +99,11 @@ pub(crate) type ExtractFn =
 pub(crate) type ParseFn =
     unsafe extern "C-unwind" fn(*mut StateHandle, *const EventInput, *const ParseInput) -> i32;
 
+pub(crate) type SetAsyncHandlerFn =
+    unsafe extern "C-unwind" fn(*mut StateHandle, *mut OwnerHandle, AsyncHandler) -> i32;
+pub(crate) type CaptureFn =
+    unsafe extern "C-unwind" fn(*mut StateHandle, *const ListenInput) -> i32;
+
 pub(crate) const GET_REQUIRED_API_VERSION: Symbol<TextFn> = Symbol::new("get_required_api_version");
 pub(crate) const GET_VERSION: Symbol<TextFn> = Symbol::new("get_version");
 pub(crate) const GET_NAME: Symbol<TextFn> = Symbol::new("get_name");
@@ -117,6 +130,12 @@ pub(crate) const GET_EXTRACT_EVENT_TYPES: Symbol<EventTypesFn> =
 pub(crate) const PARSE_EVENT: Symbol<ParseFn> = Symbol::new("parse_event");
 pub(crate) const GET_PARSE_EVENT_SOURCES: Symbol<TextFn> = Symbol::new("get_parse_event_sources");
 pub(crate) const GET_PARSE_EVENT_TYPES: Symbol<EventTypesFn> = Symbol::new("get_parse_event_types");
+pub(crate) const GET_ASYNC_EVENTS: Symbol<TextFn> = Symbol::new("get_async_events");
+pub(crate) const GET_ASYNC_EVENT_SOURCES: Symbol<TextFn> = Symbol::new("get_async_event_sources");
+pub(crate) const SET_ASYNC_EVENT_HANDLER: Symbol<SetAsyncHandlerFn> =
+    Symbol::new("set_async_event_handler");
+pub(crate) const CAPTURE_OPEN: Symbol<CaptureFn> = Symbol::new("capture_open");
+pub(crate) const CAPTURE_CLOSE: Symbol<CaptureFn> = Symbol::new("capture_close");
 
 /// Copies a C string; null is the empty text, and what is not UTF-8 is replaced.
 ///
@@ -187,6 +206,13 @@ const _: () = {
     assert!(offset_of!(ParseInput, table_writer) == 48);
     assert!(offset_of!(ParseInput, table_reader_ext) == 96);
     assert!(offset_of!(ParseInput, table_writer_ext) == 104);
+
+    assert!(size_of::<ListenInput>() == 40);
+    assert!(offset_of!(ListenInput, owner) == 0 && offset_of!(ListenInput, routine) == 8);
+    assert!(offset_of!(ListenInput, table_reader_ext) == 16);
+    assert!(offset_of!(ListenInput, table_writer_ext) == 24);
+    assert!(offset_of!(ListenInput, get_owner_last_error) == 32);
+    assert!(size_of::<RoutineVtable>() == 16);
 
     assert!(size_of::<TableInput>() == 152);
     assert!(offset_of!(TableInput, name) == 0 && offset_of!(TableInput, key_type) == 8);

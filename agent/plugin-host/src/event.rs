@@ -4,15 +4,16 @@ use std::ptr::NonNull;
 use std::slice;
 
 use crate::abi::{EventHeader, PLUGIN_EVENT};
+use crate::async_events::layout;
 
-const TIMESTAMP: usize = 0;
-const THREAD: usize = 8;
-const LEN: usize = 16;
-const TYPE: usize = 20;
-const PARAMETERS: usize = 22;
+pub(crate) const TIMESTAMP: usize = 0;
+pub(crate) const THREAD: usize = 8;
+pub(crate) const LEN: usize = 16;
+pub(crate) const TYPE: usize = 20;
+pub(crate) const PARAMETERS: usize = 22;
 /// Where the header ends; in plugin events two lengths, the plugin's id and the payload follow.
-const HEADER: usize = 26;
-const ID_LEN: usize = 26;
+pub(crate) const HEADER: usize = 26;
+pub(crate) const ID_LEN: usize = 26;
 const PAYLOAD_LEN: usize = 30;
 const ID: usize = 34;
 const PAYLOAD: usize = 38;
@@ -51,6 +52,16 @@ impl<'a> Event<'a> {
     /// All of it, as it lies in memory.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// An event whose bytes were checked.
+    pub(crate) fn of_checked(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// The name of an event that a plugin has added at a time of its own.
+    pub fn async_name(&self) -> Option<&'a str> {
+        layout::check(self.bytes).ok().map(|()| layout::name(self.bytes))
     }
 
     /// When it happened, in nanoseconds since the epoch.
@@ -186,11 +197,11 @@ fn complete_plugin_event(bytes: &mut [u8], plugin_id: u32) -> Result<(), EventEr
     Ok(())
 }
 
-fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("events are checked to reach past their header")
 }
 
-fn number(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(field(bytes, at))
 }
 

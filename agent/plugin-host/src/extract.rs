@@ -167,7 +167,7 @@ fn is_address(buffer: &ByteBuffer) -> bool {
     !buffer.ptr.is_null() && matches!(buffer.len, 4 | 16)
 }
 
-/// A plugin state lent for extraction.
+/// A plugin state lent to be asked: for the fields of an event, to parse one, to add some.
 ///
 /// It cannot be taken apart: what it borrows stays where it is as long as events of it are around.
 #[derive(Debug)]
@@ -178,6 +178,11 @@ pub struct Extractor<'p> {
 impl<'p> Extractor<'p> {
     pub(crate) fn new(plugin: &'p mut Plugin) -> Self {
         Self { plugin }
+    }
+
+    /// Lends it on.
+    pub fn reborrow(&mut self) -> Extractor<'_> {
+        Extractor { plugin: self.plugin }
     }
 
     /// The plugin that extracts.

@@ -40,7 +40,7 @@
 //! ```
 //!
 //! Plugins that parse events ([`Extractor::parse`]) and share state tables ([`StateTables`]) belong to one event source and
-//! one thread. Async events and capture listening are told by [`Library::capabilities`] and not offered yet.
+//! one thread. What plugins add by themselves comes out of an [`AsyncQueue`]; [`Extractor::open_capture`] tells those that listen.
 
 #![expect(
     unsafe_code,
@@ -48,7 +48,9 @@
 )]
 
 mod abi;
+mod async_events;
 mod capability;
+mod capture;
 mod event;
 mod extract;
 mod fields;
@@ -66,6 +68,7 @@ mod source;
 mod tables;
 mod version;
 
+pub use async_events::{AsyncEvent, AsyncEvents, AsyncQueue};
 pub use capability::{Capabilities, CapabilityError};
 pub use event::{Event, EventError};
 pub use extract::{AddressValues, ArgumentError, Extracted, Extractor, FieldRequest, StringValues};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::abi::{self, TextFn};
+use crate::async_events::AsyncEvents;
 use crate::capability::{self, Capabilities, CapabilityError, Identity};
 use crate::fields::{self, FieldInfo, FieldsError};
 use crate::isolation::{self, Isolation};
@@ -46,6 +47,7 @@ pub(crate) struct About {
     sourcing: Option<Sourcing>,
     extraction: Option<Extraction>,
     parsing: Option<Parsing>,
+    async_events: Option<AsyncEvents>,
     init_schema: Option<String>,
 }
 
@@ -84,6 +86,8 @@ pub(crate) struct Functions {
     pub(crate) source: Option<SourceFunctions>,
     pub(crate) extract: Option<ExtractFunctions>,
     pub(crate) parse: Option<ParseFunctions>,
+    pub(crate) set_async_event_handler: Option<abi::SetAsyncHandlerFn>,
+    pub(crate) capture: Option<CaptureFunctions>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +109,12 @@ pub(crate) struct ExtractFunctions {
 pub(crate) struct ParseFunctions {
     pub(crate) parse_event: abi::ParseFn,
     pub(crate) event_types: Option<abi::EventTypesFn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CaptureFunctions {
+    pub(crate) open: abi::CaptureFn,
+    pub(crate) close: abi::CaptureFn,
 }
 
 /// A plugin that could not be loaded.
@@ -189,6 +199,8 @@ impl Library {
             .map_err(|source| LoadFailure::Fields { plugin: name.clone(), source })?;
         let parsing = read_parsing(&object, capabilities, sourcing.as_ref())
             .map_err(|source| LoadFailure::Fields { plugin: name.clone(), source })?;
+        let async_events = read_async_events(&object, capabilities, sourcing.as_ref())
+            .map_err(|source| LoadFailure::Fields { plugin: name.clone(), source })?;
 
         Ok(Self {
             path: path.to_owned(),
@@ -202,6 +214,7 @@ impl Library {
                 sourcing,
                 extraction,
                 parsing,
+                async_events,
             },
             place: Place::Here(Functions {
                 init,
@@ -211,6 +224,8 @@ impl Library {
                 source,
                 extract: extract_functions(&object),
                 parse: parse_functions(&object),
+                set_async_event_handler: object.resolve(&abi::SET_ASYNC_EVENT_HANDLER),
+                capture: capture_functions(&object),
             }),
         })
     }
@@ -287,6 +302,11 @@ impl Library {
         self.about.parsing.as_ref()
     }
 
+    /// The events it adds at times of its own, if it does.
+    pub fn async_events(&self) -> Option<&AsyncEvents> {
+        self.about.async_events.as_ref()
+    }
+
     /// The JSON schema of its init configuration.
     pub fn init_schema(&self) -> Option<&str> {
         self.about.init_schema.as_deref()
@@ -346,6 +366,13 @@ fn parse_functions(object: &SharedObject) -> Option<ParseFunctions> {
     })
 }
 
+fn capture_functions(object: &SharedObject) -> Option<CaptureFunctions> {
+    Some(CaptureFunctions {
+        open: object.resolve(&abi::CAPTURE_OPEN)?,
+        close: object.resolve(&abi::CAPTURE_CLOSE)?,
+    })
+}
+
 fn read_extraction(
     object: &SharedObject,
     capabilities: Capabilities,
@@ -370,6 +397,20 @@ fn read_parsing(
     }
     let sources = read_sources(object, &abi::GET_PARSE_EVENT_SOURCES, sourcing)?;
     Ok(Some(Parsing { sources }))
+}
+
+fn read_async_events(
+    object: &SharedObject,
+    capabilities: Capabilities,
+    sourcing: Option<&Sourcing>,
+) -> Result<Option<AsyncEvents>, FieldsError> {
+    if !capabilities.async_events {
+        return Ok(None);
+    }
+    let names = object.resolve(&abi::GET_ASYNC_EVENTS).map_or(String::new(), call);
+    let names = fields::parse_sources(abi::GET_ASYNC_EVENTS.name, &names)?;
+    let sources = read_sources(object, &abi::GET_ASYNC_EVENT_SOURCES, sourcing)?;
+    Ok(Some(AsyncEvents { names, sources }))
 }
 
 /// The event sources that a capability is for: those declared, and the plugin's own.

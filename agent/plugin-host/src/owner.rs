@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use crate::abi::{OwnerHandle, copy_text};
+use crate::async_events::Emitter;
+use crate::capture::Routines;
 use crate::tables::{Access, StateTables};
 
 /// Takes what plugins log: severity, component (or the plugin's name), message.
@@ -51,6 +53,8 @@ pub(crate) struct Owner {
     plugin_name: String,
     log: Arc<LogSink>,
     tables: Access,
+    emitter: Emitter,
+    routines: Routines,
     /// What went wrong last, by the thread that asked: it keeps the pointer until something else goes wrong there.
     errors: Mutex<HashMap<ThreadId, CString>>,
     /// Whether the state has ended that this is the owner of.
@@ -68,6 +72,8 @@ impl Owner {
             plugin_name: plugin_name.to_owned(),
             log,
             tables: Access::new(tables),
+            emitter: Emitter::default(),
+            routines: Routines::default(),
             errors: Mutex::default(),
             is_gone: AtomicBool::new(false),
         }))
@@ -84,6 +90,15 @@ impl Owner {
     /// The state tables as the plugin sees them.
     pub(crate) fn tables(&self) -> &Access {
         &self.tables
+    }
+
+    /// Where its async events go.
+    pub(crate) fn emitter(&self) -> &Emitter {
+        &self.emitter
+    }
+
+    pub(crate) fn routines(&self) -> &Routines {
+        &self.routines
     }
 
     /// To be called when the state ends: nobody may call into it any more.

@@ -359,6 +359,8 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
+        self.extractor().stop_async_events();
+        self.extractor().close_capture();
         self.owner.leave();
         if let State::Here(local) = self.state
             && !local.handle.is_null()

@@ -323,7 +323,7 @@ unsafe fn batch_of<'a>(events: *mut *mut EventHeader, count: u32) -> &'a [*mut E
     unsafe { slice::from_raw_parts(events, count as usize) }
 }
 
-fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX - 1)
 }

@@ -26,7 +26,7 @@ use crate::reload::{OpenSources, Reload, Reloader, SourceHandle};
 use crate::rules::{LoadedRules, RulesLoader};
 use crate::services::{Services, Settings};
 use crate::shutdown::{self, Request};
-use crate::source_thread::{Changes, RunningSource, SourceError, SourceThread};
+use crate::source_thread::{Capture, Changes, RunningSource, SourceError, SourceThread};
 
 /// How long sources get to finish their batch at the end, then outputs to write what they have, then a reload under way, and
 /// at last the summary to be printed.
@@ -158,7 +158,7 @@ impl Start<'_> {
                 source.name,
                 plugin.library().name()
             );
-            let evaluator = BatchEvaluator::new(
+            let mut evaluator = BatchEvaluator::new(
                 &source.name,
                 plugin.library().name(),
                 input,
@@ -181,13 +181,17 @@ impl Start<'_> {
                 shares_tables: plugin.shares_tables(),
             };
             sources.insert(source.name.clone(), handle);
-            let stream = plugin.open(&loaded.settings.open_params).map_err(|error| {
-                AppError::Open { event_source: source.name.clone(), source: error }
-            })?;
+            let plugin_id = plugin.library().sourcing().map_or(0, |sourcing| sourcing.id);
+            let capture = Capture::new(&source.name, plugin_id);
+            let stream =
+                capture.open(plugin, &loaded.settings.open_params, &mut evaluator).map_err(
+                    |error| AppError::Open { event_source: source.name.clone(), source: error },
+                )?;
             let thread = SourceThread {
                 event_source: source.name.clone(),
                 input: loaded.input(&self.log.of_plugins()),
                 evaluator,
+                capture,
                 program,
                 changes,
                 readiness: Arc::clone(&services.readiness),
@@ -197,6 +201,8 @@ impl Start<'_> {
                 asks_plugins_for_metrics,
                 asks_plugins_at_end: self.config.metrics.plugins_metrics,
                 stop: running.stop.clone(),
+                counters: services.metrics.source(&source.name),
+                detections: Vec::new(),
                 has_delivered: false,
             };
             let index = running.sources.len();

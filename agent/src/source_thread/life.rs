@@ -7,7 +7,7 @@ use plugin_host::{
     EventStream, InitError, Library, LogSink, NoBatch, OpenError, Plugin, StateTables,
 };
 
-use super::{End, SourceError, SourceThread};
+use super::{Capture, End, SourceError, SourceThread};
 use crate::config::{OnFailure, PluginConfig};
 use crate::evaluation::BatchEvaluator;
 use crate::logging::with_causes;
@@ -50,6 +50,7 @@ impl Input {
     /// tables, the others get new states too.
     pub(crate) fn open(
         &self,
+        capture: &Capture,
         evaluator: &mut BatchEvaluator,
     ) -> Result<EventStream, SourceFailure> {
         let init = |tables: &Arc<StateTables>| {
@@ -59,7 +60,7 @@ impl Input {
             true => evaluator.renew(init)?,
             false => init(&StateTables::new())?,
         };
-        Ok(plugin.open(&self.settings.open_params)?)
+        Ok(capture.open(plugin, &self.settings.open_params, evaluator)?)
     }
 }
 
@@ -124,14 +125,15 @@ impl SourceThread {
                     (self.event_source.clone(), self.input.settings.on_failure);
                 return Err(SourceError::Plugin { event_source, on_failure, source: failure });
             }
-            return Ok(Some(self.input.open(&mut self.evaluator)));
+            return Ok(Some(self.input.open(&self.capture, &mut self.evaluator)));
         };
         // The old settings did not work either.
         Ok(Some(match self.settings_changed(change) {
-            Some(plugin) => {
-                plugin.open(&self.input.settings.open_params).map_err(SourceFailure::from)
-            }
-            None => self.input.open(&mut self.evaluator),
+            Some(plugin) => self
+                .capture
+                .open(plugin, &self.input.settings.open_params, &mut self.evaluator)
+                .map_err(SourceFailure::from),
+            None => self.input.open(&self.capture, &mut self.evaluator),
         }))
     }
 
@@ -154,14 +156,15 @@ impl SourceThread {
     fn open_changed(&mut self, change: Change) -> Result<EventStream, SourceFailure> {
         let old = self.input.settings.clone();
         let plugin = self.settings_changed(change).expect("the source is to be opened anew");
-        plugin.open(&self.input.settings.open_params).or_else(|error| {
+        let params = &self.input.settings.open_params;
+        self.capture.open(plugin, params, &mut self.evaluator).or_else(|error| {
             tracing::error!(
                 "Event source '{}' cannot be opened with its new settings, the old ones stay in force: {}",
                 self.event_source,
                 with_causes(&error)
             );
             self.input.settings = old;
-            self.input.open(&mut self.evaluator)
+            self.input.open(&self.capture, &mut self.evaluator)
         })
     }
 

@@ -1,6 +1,10 @@
 //! Falco plugin `census`, for tests: counts the words that are its events, in a state table for all to see.
 
+mod added;
+mod listening;
+
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 
 use falco_plugin::FailureReason;
 use falco_plugin::base::Plugin;
@@ -28,6 +32,11 @@ struct Letter {
 /// The plugin's state.
 pub struct Census {
     words: Box<export::Table<CString, Word>>,
+    /// What it is to do beside counting.
+    task: String,
+    adding: Arc<added::Adding>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    routines: Vec<falco_plugin::listen::Routine>,
 }
 
 impl std::fmt::Debug for Census {
@@ -43,9 +52,21 @@ impl Plugin for Census {
     const CONTACT: &'static CStr = c"the Shikra authors";
     type ConfigType = String;
 
-    fn new(input: Option<&TablesInput<'_>>, _: String) -> anyhow::Result<Self> {
+    fn new(input: Option<&TablesInput<'_>>, task: String) -> anyhow::Result<Self> {
         let input = input.ok_or_else(|| anyhow::anyhow!("no tables"))?;
-        Ok(Self { words: input.add_table(export::Table::new(c"words")?)? })
+        Ok(Self {
+            words: input.add_table(export::Table::new(c"words")?)?,
+            task,
+            adding: Arc::default(),
+            thread: None,
+            routines: Vec::new(),
+        })
+    }
+}
+
+impl Drop for Census {
+    fn drop(&mut self) {
+        log::info!("the state ends");
     }
 }
 
@@ -79,9 +100,20 @@ impl SourcePlugin for Census {
 impl SourcePluginInstance for Words {
     type Plugin = Census;
 
-    fn next_batch(&mut self, _: &mut Census, batch: &mut EventBatch<'_>) -> anyhow::Result<()> {
+    fn next_batch(
+        &mut self,
+        census: &mut Census,
+        batch: &mut EventBatch<'_>,
+    ) -> anyhow::Result<()> {
         match self.words.get(self.next).map(String::as_str) {
             None => return Err(FailureReason::Eof.into()),
+            // Until its thread has added all of its events.
+            Some("wait") => {
+                if census.adding.is_done() {
+                    self.next += 1;
+                }
+                return Err(FailureReason::Timeout.into());
+            }
             Some("fail") => anyhow::bail!("asked to fail"),
             Some(word) => batch.add(Self::plugin_event(word.as_bytes()))?,
         }
@@ -148,7 +180,10 @@ fn note(
 
 /// The C functions of the plugin; a module of its own, since the SDK's macros use what is denied elsewhere.
 mod exports {
-    use falco_plugin::{extract_plugin, parse_plugin, plugin, source_plugin};
+    use falco_plugin::{
+        async_event_plugin, capture_listen_plugin, extract_plugin, parse_plugin, plugin,
+        source_plugin,
+    };
 
     use crate::Census;
 
@@ -156,4 +191,6 @@ mod exports {
     source_plugin!(Census);
     extract_plugin!(Census);
     parse_plugin!(Census);
+    async_event_plugin!(Census);
+    capture_listen_plugin!(Census);
 }
