@@ -1,5 +1,6 @@
 //! Reloads configuration and rules: notices changed files, compiles and starts aside, swaps without closing a source.
 
+mod mounts;
 mod plugins;
 mod watch;
 
@@ -175,6 +176,9 @@ impl Reload {
             known.contents.dedup();
         }
         let mut certificates = self.certificates_fingerprint();
+        if watch.is_some() {
+            mounts::report(self.watched(&read_inputs(&self.cli)));
+        }
         loop {
             let mut wake = None;
             if let Some(watch) = &mut watch {

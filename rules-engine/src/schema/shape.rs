@@ -111,7 +111,7 @@ static ALTERNATIVE: Shape = Shape::Object {
     min_properties: 0,
 };
 
-/// What a rules file looks like, as a JSON schema: the one that [`load`](crate::load) checks files against.
+/// What a rules file looks like, as a JSON schema: the one that [`load`](crate::load()) checks files against.
 ///
 /// Texts may look like numbers or truth values, as everywhere in YAML.
 pub fn json_schema() -> Value {
