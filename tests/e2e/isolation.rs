@@ -258,3 +258,17 @@ fn plugins_tell_about_themselves_from_their_own_process_too() {
     assert_eq!(all.map(shown), here);
     assert!(here[3].contains("user=bob"), "{here:?}");
 }
+
+#[test]
+fn a_plugin_that_hangs_in_the_agent_stops_its_own_source_only() {
+    let setup = Setup::new();
+    let plugin = r#"plugins[]={"name": "misbehaving", "library_path": "libmisbehaving_plugin.so", "open_params": "hang"}"#;
+    let load = "load_plugins=[k8saudit, json, misbehaving]";
+    let mut agent = setup.start(&["-o", plugin, "-o", load]);
+    agent.wait_for_log("Opening 'misbehaving'");
+    assert_eq!(http::post(setup.webhook_port, &configmap_event_by("ann")).status, 200);
+    agent.wait_for_alert("user=ann ");
+    let finished = agent.stop();
+    let log = "event source 'misbehaving' does not return, leaving it behind";
+    assert!(finished.stderr.contains(log), "{finished:?}");
+}

@@ -237,3 +237,38 @@ fn stock_dummy_runs_if_go_is_there() {
     assert_eq!(alerts.len(), 1, "{stdout}");
     assert_eq!(alerts[0].1, r#"Even (value=4 text=4 info={\"sample\": \"4\"})"#);
 }
+
+#[test]
+fn stock_dummy_may_crash_in_a_process_of_its_own_if_go_is_there() {
+    let Some(dummy) = stock("dummy") else { return };
+    let setup = Setup::new();
+    let plugin = format!(
+        r#"plugins[]={{"name": "dummy", "library_path": "{}", "isolation": "process", "init_config": {{"jitter": 0}},
+            "open_params": "{{\"start\": 1, \"maxEvents\": 4}}"}}"#,
+        dummy.display()
+    );
+    setup.write(
+        "rules.yaml",
+        "
+- rule: Fatal
+  desc: Division by zero ends the process of a plugin in Go.
+  condition: dummy.value > 4 and dummy.divisible[0] = 1
+  output: Fatal
+  priority: INFO
+  source: dummy
+- rule: Seen
+  desc: Any sample.
+  condition: dummy.value exists
+  output: Seen (value=%dummy.value)
+  priority: INFO
+  source: dummy
+",
+    );
+    let mut agent = setup.start(&["-o", &plugin, "-o", "load_plugins=[dummy]"]);
+    // The alerts of the events before are written, and the source is opened again and again.
+    agent.wait_for_alert("Seen (value=4)");
+    agent.wait_for_log("plugin dummy crashed: its process has ended: signal: 6 (SIGABRT)");
+    agent.wait_for_log("Opened event source 'dummy' again");
+    agent.wait_for_alert("Seen (value=4)");
+    agent.stop();
+}
