@@ -137,3 +137,35 @@ fn events_that_still_wait_at_the_end_are_evaluated() {
     assert!(finished.status.success(), "{}", finished.stderr);
     assert_eq!(alerts(&finished.stdout), ["any 1 1", "any 2 <NA>", "any 3 <NA>"]);
 }
+
+#[test]
+fn a_plugin_that_only_listens_hears_of_every_source() {
+    let setup = setup("a");
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let listener = "  - name: listener\n    library_path: liblistener_plugin.so\n";
+    let config = config.replace("[census, observer]", "[census, filetail, listener]");
+    setup.write("config.yaml", &config.replace("plugins:\n", &format!("plugins:\n{listener}")));
+    setup.write("rules.yaml", "");
+    let mut agent = setup.start(&[]);
+    agent.wait_for_log("heard that it closes");
+    let finished = agent.stop();
+    for (text, times) in [("heard that it opens", 2), ("heard that it closes", 2)] {
+        assert_eq!(finished.stderr.matches(text).count(), times, "{}", finished.stderr);
+    }
+}
+
+/// What a plugin that fails to begin says ends the start, as in Falco.
+#[test]
+fn a_plugin_that_cannot_begin_keeps_the_source_from_opening() {
+    let setup = setup("a");
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    for (task, reason) in
+        [("cannot add", "asked not to start"), ("cannot listen", "asked not to listen")]
+    {
+        let with_task = format!("    init_config: {task}\n    open_params: a");
+        setup.write("config.yaml", &config.replace("    open_params: a", &with_task));
+        let finished = setup.run(&[]);
+        assert!(!finished.status.success());
+        assert!(finished.stderr.contains(reason), "{}", finished.stderr);
+    }
+}

@@ -150,6 +150,32 @@ pub(crate) unsafe fn copy_text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
+/// Reads what a plugin passes; `None` if it is null or at an address where no such value can be.
+///
+/// # Safety
+///
+/// Where the address can be one, a value is there, and nobody writes to it during `'a`.
+pub(crate) unsafe fn checked<'a, T>(pointer: *const T) -> Option<&'a T> {
+    if !pointer.is_aligned() {
+        return None;
+    }
+    // SAFETY: null or aligned, and the caller vouches for the rest.
+    unsafe { pointer.as_ref() }
+}
+
+/// Like [`checked`], for a place that the host writes to.
+///
+/// # Safety
+///
+/// Where the address can be one, the place is valid for reads and writes and nobody else uses it during `'a`.
+pub(crate) unsafe fn checked_mut<'a, T>(pointer: *mut T) -> Option<&'a mut T> {
+    if !pointer.is_aligned() {
+        return None;
+    }
+    // SAFETY: null or aligned, and the caller vouches for the rest.
+    unsafe { pointer.as_mut() }
+}
+
 /// Plugins are built from the C header; these are its sizes and offsets on 64-bit systems.
 const _: () = {
     assert!(size_of::<EventHeader>() == 26);

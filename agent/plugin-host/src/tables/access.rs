@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 
 use super::registry::{Published, StateTables, Target};
 use super::{FIELDS, READER, WRITER, fields_ext, reader_ext, writer_ext};
-use crate::abi::{StateType, Table, TableEntry, TableField, TableInfo, TableInput};
+use crate::abi::{StateType, Table, TableEntry, TableField, TableInfo, TableInput, checked};
 use crate::owner::Owner;
 
 /// The tables as one plugin state sees them.
@@ -100,7 +100,7 @@ impl TableHandle {
     /// `table` is null or a handle that this host has given out and not taken back.
     pub(super) unsafe fn of<'a>(table: *mut Table) -> Option<&'a Self> {
         // SAFETY: the caller vouches for it, and nobody writes to handles.
-        unsafe { table.cast_const().cast::<Self>().as_ref() }
+        unsafe { checked(table.cast_const().cast::<Self>()) }
     }
 
     pub(super) fn address(&self) -> *mut Table {
@@ -122,7 +122,7 @@ impl FieldHandle {
     /// `field` is null or came from [`Access::field`].
     pub(super) unsafe fn of<'a>(field: *const TableField) -> Option<&'a Self> {
         // SAFETY: the caller vouches for it, and nobody writes to handles.
-        unsafe { field.cast::<Self>().as_ref() }
+        unsafe { checked(field.cast::<Self>()) }
     }
 }
 

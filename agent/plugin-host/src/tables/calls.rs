@@ -8,7 +8,7 @@ use super::access::{FieldHandle, TableHandle};
 use super::registry::{Published, Target};
 use crate::abi::{
     OwnerHandle, StateData, StateType, Table, TableEntry, TableField, TableFieldInfo, TableInfo,
-    TableInput, TableIterator, TableIteratorState, state_type,
+    TableInput, TableIterator, TableIteratorState, checked, checked_mut, state_type,
 };
 use crate::owner::Owner;
 use crate::return_code::ReturnCode;
@@ -188,7 +188,7 @@ pub(super) unsafe extern "C-unwind" fn read_entry_field(
     // SAFETY: plugins pass fields that they were given.
     let field = unsafe { FieldHandle::of(field) };
     // SAFETY: null or a place for a value, says the header.
-    let out = unsafe { out.as_mut() };
+    let out = unsafe { checked_mut(out) };
     let (Some(read), Some(field), Some(out), false) =
         (target.reader.read_entry_field, field, out, entry.is_null())
     else {
@@ -356,7 +356,7 @@ pub(super) unsafe extern "C-unwind" fn write_entry_field(
     // SAFETY: plugins pass fields that they were given.
     let field = unsafe { FieldHandle::of(field) };
     // SAFETY: null or a value, says the header.
-    let given = unsafe { value.as_ref() };
+    let given = unsafe { checked(value) };
     let (Some(write), Some(field), Some(given), false) =
         (target.writer.write_entry_field, field, given, entry.is_null())
     else {
@@ -397,7 +397,7 @@ impl TableHandle {
     /// `key` is null or points to a value.
     unsafe fn is_key(&self, key: *const StateData) -> bool {
         // SAFETY: the caller vouches for it.
-        let Some(key) = (unsafe { key.as_ref() }) else {
+        let Some(key) = (unsafe { checked(key) }) else {
             self.fail(format_args!("needs a key"));
             return false;
         };
@@ -432,7 +432,7 @@ impl TableHandle {
 /// `count` is null or valid for a write.
 unsafe fn write_count(count: *mut u32, value: usize) {
     // SAFETY: the caller vouches for it.
-    if let Some(count) = unsafe { count.as_mut() } {
+    if let Some(count) = unsafe { checked_mut(count) } {
         *count = u32::try_from(value).unwrap_or(u32::MAX);
     }
 }
@@ -443,4 +443,103 @@ unsafe fn write_count(count: *mut u32, value: usize) {
 unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: not null where it is called, and the caller vouches for the rest.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::owner;
+    use crate::tables::StateTables;
+
+    fn new_owner() -> &'static Owner {
+        let log: Arc<crate::LogSink> = Arc::new(|_, _: &str, _: &str| {});
+        Owner::leak("test", log, StateTables::new())
+    }
+
+    #[test]
+    fn null_and_odd_addresses_are_refused() {
+        for address in [0, 1] {
+            let table = ptr::without_provenance_mut(address);
+            let key = ptr::without_provenance(address);
+            let mut count = 7;
+            // SAFETY: at none of the addresses can be what the functions look for.
+            let fields = unsafe { list_table_fields(table, &raw mut count) };
+            assert!(!fields.is_null() && count == 0);
+            // SAFETY: likewise.
+            assert!(unsafe { get_table_field(table, c"a".as_ptr(), 8) }.is_null());
+            // SAFETY: likewise.
+            assert!(unsafe { add_table_field(table, c"a".as_ptr(), 8) }.is_null());
+            // SAFETY: likewise.
+            assert_eq!(unsafe { get_table_size(table) }, u64::MAX);
+            // SAFETY: likewise.
+            assert!(unsafe { get_table_entry(table, key) }.is_null());
+            // SAFETY: likewise.
+            let read =
+                unsafe { read_entry_field(table, ptr::null_mut(), ptr::null(), ptr::null_mut()) };
+            assert_eq!(read, ReturnCode::FAILURE);
+            // SAFETY: likewise.
+            unsafe { release_table_entry(table, ptr::null_mut()) };
+            // SAFETY: likewise.
+            assert_eq!(unsafe { iterate_entries(table, None, ptr::null_mut()) }, 0);
+            // SAFETY: likewise.
+            assert_eq!(unsafe { clear_table(table) }, ReturnCode::FAILURE);
+            // SAFETY: likewise.
+            assert_eq!(unsafe { erase_table_entry(table, key) }, ReturnCode::FAILURE);
+            // SAFETY: likewise.
+            assert!(unsafe { create_table_entry(table) }.is_null());
+            // SAFETY: likewise.
+            assert!(unsafe { add_table_entry(table, key, ptr::null_mut()) }.is_null());
+            // SAFETY: likewise.
+            let written = unsafe { write_entry_field(table, ptr::null_mut(), ptr::null(), key) };
+            assert_eq!(written, ReturnCode::FAILURE);
+        }
+    }
+
+    #[track_caller]
+    fn check_add(change: impl FnOnce(&mut TableInput), expected: &str) {
+        let owner = new_owner();
+        let mut input = TableInput {
+            name: c"t".as_ptr(),
+            key_type: 8,
+            table: ptr::null_mut(),
+            reader: super::super::READER,
+            writer: super::super::WRITER,
+            fields: super::super::FIELDS,
+            reader_ext: super::super::reader_ext(),
+            writer_ext: super::super::writer_ext(),
+            fields_ext: super::super::fields_ext(),
+        };
+        change(&mut input);
+        // SAFETY: the owner is one, and the input is null, odd or as it should be in all its parts.
+        let rc = unsafe { add_table(owner.handle(), &raw const input) };
+        // SAFETY: the owner is one.
+        let error = unsafe { owner::last_error(owner.handle()) };
+        // SAFETY: null or the owner's text, which nothing changes meanwhile.
+        let error =
+            unsafe { text(error) }.map_or(String::new(), |e| e.to_string_lossy().into_owned());
+        assert_eq!(error.trim_start_matches("cannot add a table: "), expected);
+        assert_eq!(rc == ReturnCode::SUCCESS, expected.is_empty());
+    }
+
+    #[test]
+    fn only_a_complete_table_is_added() {
+        check_add(|_| {}, "");
+        check_add(|input| input.name = ptr::null(), "the table has no name");
+        check_add(|input| input.reader_ext = ptr::null_mut(), "a list of functions is missing");
+        let odd = ptr::without_provenance_mut(1);
+        check_add(|input| input.writer_ext = odd, "a list of functions is missing");
+        let differs = "the lists of functions are not the same in both places";
+        check_add(|input| input.reader.get_table_size = None, differs);
+        let key = "the type of its keys is none that keys can have";
+        check_add(|input| input.key_type = state_type::TABLE, key);
+        check_add(|input| input.key_type = 77, key);
+        // SAFETY: null is no table.
+        let rc = unsafe { add_table(new_owner().handle(), ptr::null()) };
+        assert_eq!(rc, ReturnCode::FAILURE);
+        // SAFETY: null is no owner.
+        let rc = unsafe { add_table(ptr::null_mut(), ptr::null()) };
+        assert_eq!(rc, ReturnCode::FAILURE);
+    }
 }

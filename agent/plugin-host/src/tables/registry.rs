@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::abi::{
     FieldsVtableExt, ReaderVtableExt, StateType, Table, TableInfo, TableInput, WriterVtableExt,
-    state_type,
+    checked, state_type,
 };
 use crate::owner::Owner;
 
@@ -101,18 +101,18 @@ impl Published {
         owner: &'static Owner,
     ) -> Result<Self, &'static str> {
         // SAFETY: null or a table input, says the caller.
-        let input = unsafe { input.as_ref() }.ok_or("no table was passed")?;
+        let input = unsafe { checked(input) }.ok_or("no table was passed")?;
         if input.name.is_null() {
             return Err("the table has no name");
         }
         // SAFETY: not null, so a C string, says the caller.
         let name = unsafe { CStr::from_ptr(input.name) }.to_owned();
         // SAFETY: null or a vtable, says the caller.
-        let reader = unsafe { input.reader_ext.as_ref() }.copied();
+        let reader = unsafe { checked(input.reader_ext) }.copied();
         // SAFETY: likewise.
-        let writer = unsafe { input.writer_ext.as_ref() }.copied();
+        let writer = unsafe { checked(input.writer_ext) }.copied();
         // SAFETY: likewise.
-        let fields = unsafe { input.fields_ext.as_ref() }.copied();
+        let fields = unsafe { checked(input.fields_ext) }.copied();
         let (Some(reader), Some(writer), Some(fields)) = (reader, writer, fields) else {
             return Err("a list of functions is missing");
         };
