@@ -7,6 +7,7 @@ mod indent;
 mod pointer;
 
 use std::ffi::{CStr, CString};
+use std::io::Write;
 
 use anyhow::ensure;
 use falco_plugin::base::{Json, Plugin};
@@ -104,7 +105,10 @@ fn raw_time(
 }
 
 fn time_text(timestamp_ns: u64) -> Vec<u8> {
-    timestamp_ns.to_string().into_bytes()
+    // The digits of a time of today, and the NUL that the C interface adds.
+    let mut text = Vec::with_capacity(20);
+    write!(text, "{timestamp_ns}").expect("writing to memory does not fail");
+    text
 }
 
 type Input<'a> = EventInput<'a, <JsonPlugin as ExtractPlugin>::Event<'a>>;

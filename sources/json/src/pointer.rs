@@ -10,10 +10,8 @@ use plugin_support::json::{Document, Kind, Unparsed, Value};
 /// Unlike RFC 6901 the first slash may be left out, and indices may have a sign and leading zeros.
 /// Source: the stock plugin json 0.7.4.
 pub(crate) fn text_at(document: &Document, pointer: &[u8]) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
     let target = steps(pointer).try_fold(document.root(), |value, key| step(value, &key))?;
-    target.write_text(&mut text);
-    Some(text)
+    Some(target.to_text())
 }
 
 /// As [`text_at`], in the text of a document of which it is known that it is JSON.
@@ -22,9 +20,7 @@ pub(crate) fn text_in(document: &[u8], pointer: &[u8]) -> Option<Vec<u8>> {
     let target = steps(pointer).try_fold(root, |value, key| {
         if value.is_object() { value.get(&key) } else { value.at(index(&key)?) }
     })?;
-    let mut text = Vec::new();
-    target.write_text(&mut text)?;
-    Some(text)
+    target.to_text()
 }
 
 fn steps(pointer: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {

@@ -236,6 +236,16 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// The text of [`write_text`](Self::write_text), with room for the NUL that the C interface ends it with: without that
+    /// it would have to be moved, and with more too.
+    pub fn to_text(self) -> Vec<u8> {
+        let is_plain = self.kind() == Kind::String && !self.node().is_escaped;
+        let length = if is_plain { self.content().len() } else { self.raw().len() };
+        let mut text = Vec::with_capacity(length + 1);
+        self.write_text(&mut text);
+        text
+    }
+
     fn node(self) -> Node {
         self.document.nodes[self.index as usize]
     }

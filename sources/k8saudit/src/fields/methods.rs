@@ -230,9 +230,7 @@ fn is_array(value: Value<'_>) -> bool {
 
 /// The value as rules see it.
 pub(super) fn text(value: Value<'_>) -> Text {
-    let mut text = Vec::with_capacity(value.raw().len());
-    value.write_text(&mut text);
-    text
+    value.to_text()
 }
 
 fn truth(is_true: bool) -> Text {

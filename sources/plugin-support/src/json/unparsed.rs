@@ -57,17 +57,23 @@ impl<'t> Unparsed<'t> {
         is_value.then_some(Unparsed { text: rest })
     }
 
-    /// As [`Value::write_text`](super::Value::write_text); `None` where the value has no end.
-    pub fn write_text(self, out: &mut Vec<u8>) -> Option<()> {
+    /// As [`Value::to_text`](super::Value::to_text); `None` where the value has no end.
+    pub fn to_text(self) -> Option<Vec<u8>> {
         let raw = &self.text[..self.length()?];
-        match string::end(raw) {
-            Some(string) if string.is_escaped => {
-                out.extend_from_slice(&string::decode(&raw[1..string.end - 1]));
+        Some(match string::end(raw) {
+            Some(string) if string.is_escaped => string::decode(&raw[1..string.end - 1]),
+            Some(string) => {
+                let content = &raw[1..string.end - 1];
+                let mut text = Vec::with_capacity(content.len() + 1);
+                text.extend_from_slice(content);
+                text
             }
-            Some(string) => out.extend_from_slice(&raw[1..string.end - 1]),
-            None => compact(raw, out),
-        }
-        Some(())
+            None => {
+                let mut text = Vec::with_capacity(raw.len() + 1);
+                compact(raw, &mut text);
+                text
+            }
+        })
     }
 
     /// What follows the value and the comma after it. At the end of a container that is the closing bracket.
