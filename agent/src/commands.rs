@@ -8,12 +8,13 @@ pub(crate) mod top;
 pub(crate) mod version;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use plugin_host::{LogSink, StateTables};
-use rules_engine::{Environment, Load, Ruleset, Settings};
-use serde_json::{Value, json};
+use rules_engine::{Environment, FileReport, Load, Ruleset, Settings};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::app::AppError;
 use crate::cli::{Cli, ListFormat};
@@ -124,14 +125,12 @@ pub(crate) fn validate(cli: &Cli, config: &Config, loader: &RulesLoader) -> Resu
         rules_engine::load(&files, &loader.environment, &settings);
     requirements.map_err(RulesError::Requirements)?;
     if config.alerts.json {
-        let results: Vec<_> = reports.iter().map(|report| report.to_json()).collect();
-        let mut line = json!({ "falco_load_results": results });
-        if let Some(ruleset) =
-            ruleset.as_ref().filter(|_| cli.list_rules || cli.show_rule.is_some())
-        {
-            line["falco_describe_results"] = described(cli, ruleset)?;
-        }
-        print_json(&line)?;
+        let is_described = cli.list_rules || cli.show_rule.is_some();
+        let ruleset = ruleset.as_ref().filter(|_| is_described);
+        print_json(&Validation {
+            falco_describe_results: ruleset.map(|r| described(cli, r)).transpose()?,
+            falco_load_results: &reports,
+        })?;
     } else {
         for report in &reports {
             if report.is_successful() && report.has_diagnostics() {
@@ -150,6 +149,14 @@ pub(crate) fn validate(cli: &Cli, config: &Config, loader: &RulesLoader) -> Resu
     }
 }
 
+/// What `-V` prints as JSON.
+#[derive(Serialize)]
+struct Validation<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    falco_describe_results: Option<Value>,
+    falco_load_results: &'r [FileReport],
+}
+
 /// `-L` and `-l`: all rules, or one.
 pub(crate) fn describe(cli: &Cli, config: &Config, ruleset: &Ruleset) -> Result<(), AppError> {
     if config.alerts.json {
@@ -166,8 +173,13 @@ fn described(cli: &Cli, ruleset: &Ruleset) -> Result<Value, AppError> {
     description.ok_or_else(|| AppError::NoSuchRule(rule.unwrap_or_default().to_owned()))
 }
 
-fn print_json(value: &Value) -> Result<(), AppError> {
-    print(&format!("{value}\n"))
+fn print_json(value: &impl Serialize) -> Result<(), AppError> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    serde_json::to_writer(&mut stdout, value)
+        .map_err(io::Error::from)
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush())
+        .map_err(AppError::Stdout)
 }
 
 /// Writes to standard output.

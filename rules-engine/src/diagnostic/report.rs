@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::Diagnostic;
@@ -13,8 +14,8 @@ use crate::schema::SchemaStatus;
 #[derive(Debug)]
 pub struct FileReport {
     pub(crate) name: String,
-    /// All errors. Falco stops at the first, so only that one is in [`Self::to_text`] and
-    /// [`Self::to_json`].
+    /// All errors. Falco stops at the first, so only that one is in [`Self::to_text`] and the
+    /// serialised form.
     pub(crate) errors: Vec<Diagnostic>,
     pub(crate) warnings: Vec<Diagnostic>,
     /// How many of the warnings come before the first error.
@@ -114,29 +115,36 @@ impl FileReport {
         text
     }
 
-    /// The entry of `falco_load_results`.
-    ///
-    /// Source: `load_result::as_json` in Falco's rule loader, engine 0.63.
-    pub fn to_json(&self) -> Value {
-        let entries = |diagnostics: Vec<&Diagnostic>| -> Vec<Value> {
-            diagnostics.into_iter().map(diagnostic_json).collect()
-        };
-        let mut report = json!({
-            "name": self.name,
-            "successful": self.is_successful(),
-            "errors": entries(self.reported_errors()),
-            "warnings": entries(self.reported_warnings()),
-        });
-        if let Some(is_valid) = self.schema.is_valid() {
-            report["schema_valid"] = json!(is_valid);
-            report["schema_warnings"] = json!(self.schema.warnings());
-        }
-        report
-    }
-
     /// All errors and warnings for people: the line, the word, and what may help.
     pub fn render(&self, color: bool) -> String {
         render(self.errors.iter().chain(&self.warnings), color)
+    }
+}
+
+/// The entry of `falco_load_results`, its keys in order.
+///
+/// Source: `load_result::as_json` in Falco's rule loader, engine 0.63.
+impl Serialize for FileReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut report = serializer.serialize_map(None)?;
+        report.serialize_entry("errors", &Entries(self.reported_errors()))?;
+        report.serialize_entry("name", &self.name)?;
+        if let Some(is_valid) = self.schema.is_valid() {
+            report.serialize_entry("schema_valid", &is_valid)?;
+            report.serialize_entry("schema_warnings", self.schema.warnings())?;
+        }
+        report.serialize_entry("successful", &self.is_successful())?;
+        report.serialize_entry("warnings", &Entries(self.reported_warnings()))?;
+        report.end()
+    }
+}
+
+/// Diagnostics as JSON, of which only one at a time is in memory: there may be a hundred thousand.
+struct Entries<'d>(Vec<&'d Diagnostic>);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|diagnostic| diagnostic_json(diagnostic)))
     }
 }
 

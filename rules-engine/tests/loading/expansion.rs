@@ -6,7 +6,10 @@ use crate::{rule, validated};
 fn compiled(text: &str) -> String {
     let load = validated(&[text]);
     let Some(ruleset) = load.ruleset else {
-        return load.reports[0].to_json()["errors"][0]["message"].as_str().unwrap().to_owned();
+        return serde_json::to_value(&load.reports[0]).unwrap()["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
     };
     let described = ruleset.describe(Some("r")).unwrap();
     described["rules"][0]["details"]["condition_compiled"].as_str().unwrap().to_owned()

@@ -6,7 +6,7 @@ use crate::{environment, files, rule, validated};
 
 /// The codes and messages of a report's errors, then warnings, one a line.
 fn findings(load: &Load, file: usize) -> String {
-    let report = load.reports[file].to_json();
+    let report = serde_json::to_value(&load.reports[file]).unwrap();
     let entries = ["errors", "warnings"].map(|kind| report[kind].as_array().unwrap().clone());
     let line = |entry: &serde_json::Value| {
         format!("{}: {}", entry["code"].as_str().unwrap(), entry["message"].as_str().unwrap())
