@@ -4,6 +4,7 @@
 //! no event has. One event in fifty matches.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rules_engine::{
@@ -72,7 +73,7 @@ fn rules(count: usize) -> String {
     text
 }
 
-fn program(count: usize) -> std::sync::Arc<Program> {
+fn compile(rules: &str) -> Arc<Program> {
     let fields = FIELDS.map(|(name, is_list)| FieldDefinition {
         name: name.to_owned(),
         kind: FieldType::String,
@@ -98,7 +99,7 @@ fn program(count: usize) -> std::sync::Arc<Program> {
         sources: vec![EventSource { name: SOURCE.to_owned(), fields: catalogue }],
         plugins: Vec::new(),
     };
-    let file = RulesFile { name: "bench.yaml".to_owned(), content: rules(count).into_bytes() };
+    let file = RulesFile { name: "bench.yaml".to_owned(), content: rules.as_bytes().to_vec() };
     let loaded = load(&[file], &environment, &Settings::default());
     let ruleset = loaded.ruleset.expect("the rules of the bench are right");
     ruleset.program(SOURCE).expect("the bench has rules for this source")
@@ -177,8 +178,8 @@ fn evaluate(criterion: &mut Criterion) {
     let events = events();
     let mut group = criterion.benchmark_group("evaluate");
     group.throughput(Throughput::Elements(events.len() as u64));
-    for count in [48, 1_000, 10_000] {
-        let program = program(count);
+    for count in [48, 100, 300, 1_000, 3_000, 10_000] {
+        let program = compile(&rules(count));
         let mut evaluator = Evaluator::new();
         assert_eq!(evaluate_all(&mut evaluator, &program, &events), events.len() / 50);
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
@@ -188,5 +189,27 @@ fn evaluate(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evaluate);
+/// What a match costs beyond its evaluation: the same rule on the same events with outputs of different lengths.
+fn format(criterion: &mut Criterion) {
+    let events = events();
+    let mut group = criterion.benchmark_group("format");
+    group.throughput(Throughput::Elements(events.len() as u64));
+    for (name, output) in [
+        ("no field", "something"),
+        ("three fields", "something (user=%ka.user.name verb=%ka.verb ns=%ka.target.namespace)"),
+    ] {
+        let rule = format!(
+            "- {{rule: r, desc: d, condition: ka.verb exists, source: {SOURCE}, priority: INFO, output: '{output}'}}\n"
+        );
+        let program = compile(&rule);
+        let mut evaluator = Evaluator::new();
+        assert_eq!(evaluate_all(&mut evaluator, &program, &events), events.len());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(evaluate_all(&mut evaluator, &program, &events)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, evaluate, format);
 criterion_main!(benches);

@@ -105,7 +105,7 @@ fn load_rules(criterion: &mut Criterion) {
     let settings = Settings::default();
     let mut group = criterion.benchmark_group("load");
     group.sample_size(10);
-    for count in [48, 1_000, 10_000] {
+    for count in [48, 100, 300, 1_000, 3_000, 10_000] {
         let files = [rules(count)];
         let loaded = load(&files, &environment, &settings);
         let loaded = loaded.ruleset.expect("the rules of the bench are right");
