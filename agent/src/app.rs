@@ -14,6 +14,7 @@ use crate::explain;
 use crate::logging::Log;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
+use crate::replay;
 use crate::rule_tests;
 use crate::rules::RulesLoader;
 
@@ -97,6 +98,7 @@ fn run_command(command: &Command, cli: &Cli) -> Result<(), AppError> {
         Command::Config(ConfigCommand::Check) => check::run(cli),
         Command::Test(arguments) => tool(rule_tests::run(cli, arguments)),
         Command::Explain(arguments) => tool(explain::run(cli, arguments)),
+        Command::Replay(arguments) => tool(replay::run(cli, arguments)),
         Command::Top { url, count } => commands::top::run(url, *count),
         Command::PluginChild { library } => {
             plugin_host::serve_child(library).map_err(AppError::PluginChild)

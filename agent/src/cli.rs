@@ -10,7 +10,9 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-pub(crate) use command::{Command, ConfigCommand, CoverageFormat, ExplainArguments, TestArguments};
+pub(crate) use command::{
+    Command, ConfigCommand, CoverageFormat, ExplainArguments, ReplayArguments, TestArguments,
+};
 
 const EXAMPLES: &str = r#"Examples:
   shikra -c config/shikra.yaml                         run

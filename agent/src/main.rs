@@ -16,6 +16,7 @@ mod paint;
 mod plugins;
 mod readiness;
 mod reload;
+mod replay;
 mod rule_tests;
 mod rules;
 mod rules_files;

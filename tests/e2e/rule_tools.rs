@@ -1,5 +1,6 @@
 //! What people use to write rules: `test` and `explain`.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
@@ -193,4 +194,66 @@ fn an_alert_is_explained() {
     let finished = setup.run(&["explain", "event.json", "--number", "2"]);
     assert_eq!(finished.status.code(), Some(2));
     assert!(finished.stderr.contains("there is no event 2, but 1 in all"), "{finished:?}");
+}
+
+/// Log files of `count` events each: plain, packed by gzip, packed by zstd.
+fn write_logs(setup: &Setup, count: usize) {
+    let event = configmap_event().replace('\n', "");
+    let lines = |first: usize| -> String {
+        let line = |number| event.replace("minikube-user", &format!("user-{}", number % 3)) + "\n";
+        (first..first + count).map(line).collect()
+    };
+    std::fs::create_dir(setup.path("logs")).unwrap();
+    setup.write("logs/audit.log", &format!("{}no event\n", lines(0)));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // The last line has no end.
+    gzip.write_all(lines(0).trim_end().as_bytes()).unwrap();
+    std::fs::write(setup.path("logs/audit-1.log.gz"), gzip.finish().unwrap()).unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(
+        lines(0).as_bytes(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
+    std::fs::write(setup.path("logs/audit-2.log.zst"), zstd).unwrap();
+}
+
+#[test]
+fn logs_are_replayed_however_they_are_packed() {
+    let setup = Setup::new();
+    // More than one chunk, so that several threads share a file.
+    write_logs(&setup, 1_500);
+    let finished = setup.run(&["replay", "logs", "--threads", "3", "--json"]);
+    assert!(finished.status.success(), "{finished:?}");
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&report["events"], &report["files"]), (&4_500.into(), &3.into()), "{report}");
+    assert_eq!(report["not_evaluated"]["texts_not_json"], 1, "{report}");
+    let rule = &report["rules"][0];
+    assert_eq!((&rule["rule"], &rule["count"]), (&"ConfigMap seen".into(), &4_500.into()));
+    assert_eq!(rule["users"][2]["count"], 1_500, "{report}");
+    assert_eq!(rule["first"], report["first"]);
+    let total: u64 =
+        rule["histogram"].as_array().unwrap().iter().map(|part| part.as_u64().unwrap()).sum();
+    assert_eq!(total, 4_500);
+
+    let text = setup.run(&["replay", "logs/audit.log"]).stdout;
+    assert!(text.contains("\nNot evaluated: 1 texts not json\n"), "{text}");
+    assert!(text.contains("    1500  Warning        ConfigMap seen  "), "{text}");
+    assert!(text.contains("user-0 500, user-1 500, user-2 500"), "{text}");
+}
+
+#[test]
+fn a_replay_compares_two_sets_of_rules() {
+    let setup = Setup::new();
+    write_logs(&setup, 30);
+    let other = CONFIGMAP_RULE.replace("ConfigMap seen", "By one user");
+    let other = other.replace("= configmaps", "= configmaps and ka.user.name = user-1");
+    setup.write("other.yaml", &other);
+    let arguments = ["replay", "logs/audit.log", "--against", "other.yaml"];
+    let text = setup.run(&arguments).stdout;
+    assert!(text.contains("  By one user: 10 new\n"), "{text}");
+    assert!(text.contains("  ConfigMap seen: 30 gone\n"), "{text}");
+    let same = setup.run(&["replay", "logs/audit.log", "--against", "rules.yaml"]).stdout;
+    assert!(same.contains("The other rules raise the same alerts."), "{same}");
+    let missing = setup.run(&["replay", "nowhere.log"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(missing.stderr.contains("cannot read nowhere.log"), "{missing:?}");
 }

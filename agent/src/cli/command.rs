@@ -2,6 +2,7 @@
 //!
 //! A new one is a variant here and an arm in `app::run_command`. `-c`, `-o` and `-r` are understood after every command.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -18,6 +19,8 @@ pub(crate) enum Command {
     Test(TestArguments),
     /// Shows why a rule matches an event, or why it does not.
     Explain(ExplainArguments),
+    /// Evaluates the events of audit logs, and shows what the rules would have said.
+    Replay(ReplayArguments),
     /// Shows which rules of a running agent cost most time.
     Top {
         /// Where its metrics are; `-` reads them from standard input.
@@ -65,6 +68,26 @@ pub(crate) struct TestArguments {
     /// Runs the tests again whenever one of the files changes.
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+/// What `shikra replay` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayArguments {
+    /// Audit logs, plain or packed by gzip or zstd, or directories of such.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Rules file or directory to compare with: shows the alerts that it adds, and those that it lacks. Repeatable.
+    #[arg(long, value_name = "RULES")]
+    pub(crate) against: Vec<PathBuf>,
+
+    /// How many threads evaluate; if not given, one for each core.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) threads: Option<NonZero<usize>>,
+
+    /// Writes the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How coverage is shown.

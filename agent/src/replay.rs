@@ -1,0 +1,213 @@
+//! `shikra replay`: what rules would have said of audit logs, as fast as all cores can.
+//!
+//! ```text
+//! files --reader threads: unpack, cut at line ends--> chunks --> pipe --> plugin: next_batch -> evaluate -> tally
+//!                                                         \--> pipe --> plugin: …                  a core each
+//! ```
+//!
+//! A plugin reads its pipe as it reads a file, so that events are found as in a run.
+
+mod input;
+mod report;
+mod tally;
+mod worker;
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rules_engine::{AppendOutput, ExtraField, Settings};
+
+use crate::alert::AlertFormat;
+use crate::app::AppError;
+use crate::cli::{Cli, ReplayArguments};
+use crate::commands;
+use crate::config::Config;
+use crate::extraction::SourceProgram;
+use crate::plugins::Plugins;
+use crate::rules::RulesLoader;
+
+use input::{Chunks, LogFile};
+use tally::Tally;
+use worker::Worker;
+
+/// The source of audit events, whose plugin reads files to their end.
+const SOURCE: &str = "k8s_audit";
+/// The field that says who made a request.
+const USER: &str = "ka.user.name";
+
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How far the replay has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Of the files, as they lie on disk.
+    bytes: AtomicU64,
+    events: AtomicU64,
+}
+
+/// What a replay found.
+struct Outcome {
+    tally: Tally,
+    files: usize,
+    bytes: u64,
+    events: u64,
+    threads: usize,
+    duration: Duration,
+    /// What the plugin counts as left out, by its names.
+    skipped: Vec<(String, u64)>,
+}
+
+/// Evaluates all events of the files, and shows what became of them.
+///
+/// # Errors
+///
+/// When the configuration, the rules or a file cannot be used.
+pub(crate) fn run(cli: &Cli, arguments: &ReplayArguments) -> Result<(), AppError> {
+    let config = Config::load(cli)?;
+    if config.files.is_empty() {
+        return Err(AppError::NoConfig);
+    }
+    let plugins = Plugins::load(&config, &std::env::current_exe().unwrap_or_default())?;
+    let mut loader = RulesLoader::new(cli, &config, &plugins);
+    loader.settings.append_output.push(AppendOutput {
+        source: Some(SOURCE.to_owned()),
+        extra_fields: vec![ExtraField::Field(USER.to_owned())],
+        ..AppendOutput::default()
+    });
+    let format = Arc::new(AlertFormat::new(&config.alerts, true, String::new()));
+    let mut programs = vec![program(&loader, &plugins, &format)?];
+    if !arguments.against.is_empty() {
+        let arguments = arguments.against.clone();
+        let settings = Settings { ..loader.settings.clone() };
+        let environment = loader.environment.clone();
+        let other = RulesLoader { configured: Vec::new(), arguments, environment, settings };
+        programs.push(program(&other, &plugins, &format)?);
+    }
+    let files = input::find(&arguments.paths)?;
+    let outcome = replay(&plugins, &programs, files, threads(arguments))?;
+    let text = if arguments.json {
+        format!("{}\n", report::json(&outcome))
+    } else {
+        report::text(&outcome)
+    };
+    commands::print(&text)
+}
+
+fn threads(arguments: &ReplayArguments) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.threads.map_or_else(cores, NonZero::get)
+}
+
+fn program(
+    loader: &RulesLoader,
+    plugins: &Plugins,
+    format: &Arc<AlertFormat>,
+) -> Result<SourceProgram, AppError> {
+    if !plugins.sources.iter().any(|source| source.name == SOURCE && source.input.is_some()) {
+        let text = format!("no loaded plugin makes events of source '{SOURCE}'");
+        return Err(AppError::Tool(text));
+    }
+    let rules = loader.load(&[])?;
+    Ok(SourceProgram::new(&rules.ruleset, SOURCE, plugins, format))
+}
+
+fn replay(
+    plugins: &Plugins,
+    programs: &[SourceProgram],
+    files: Vec<LogFile>,
+    threads: usize,
+) -> Result<Outcome, AppError> {
+    let started = Instant::now();
+    let progress = Progress::default();
+    let total: u64 = files.iter().map(|file| file.bytes).sum();
+    let file_count = files.len();
+    let mut workers = Vec::new();
+    for _ in 0..threads {
+        workers.push(Worker::open(plugins)?);
+    }
+    let readers = threads.min(file_count).max(1);
+    let queue = Mutex::new(VecDeque::from(files));
+    // Two for each worker: one that is written to its pipe, and one that waits.
+    let (chunks, received) = sync_channel(2 * threads);
+    let received = Chunks::new(received);
+    let (done, finished) = sync_channel::<()>(0);
+    let mut tally = Tally::new(programs);
+    let mut skipped: Vec<(String, u64)> = Vec::new();
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..readers)
+            .map(|_| {
+                let (chunks, queue, bytes) = (chunks.clone(), &queue, &progress.bytes);
+                scope.spawn(move || input::read_files(queue, &chunks, bytes))
+            })
+            .collect();
+        drop(chunks);
+        let workers: Vec<_> = workers
+            .into_iter()
+            .map(|worker| {
+                let done = done.clone();
+                let (received, events) = (&received, &progress.events);
+                scope.spawn(move || {
+                    let result = worker.run(programs, received, events);
+                    drop(done);
+                    result
+                })
+            })
+            .collect();
+        drop(done);
+        let is_shown = std::io::stderr().is_terminal();
+        while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            if is_shown {
+                report::show_progress(&progress, total, started.elapsed());
+            }
+        }
+        if is_shown {
+            report::clear_progress();
+        }
+        let mut result = Ok(());
+        for worker in workers {
+            match worker.join().expect("a worker that panics is a bug") {
+                Ok(part) => {
+                    tally.add(part.tally);
+                    add_skipped(&mut skipped, part.skipped);
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        for reader in readers {
+            let read = reader.join().expect("a reader that panics is a bug");
+            // A worker that failed is why nobody took the chunks.
+            result = result.and(read);
+        }
+        result
+    })?;
+    Ok(Outcome {
+        tally,
+        files: file_count,
+        bytes: progress.bytes.load(Ordering::Relaxed),
+        events: progress.events.load(Ordering::Relaxed),
+        threads,
+        duration: started.elapsed(),
+        skipped,
+    })
+}
+
+fn add_skipped(all: &mut Vec<(String, u64)>, part: Vec<(String, u64)>) {
+    for (name, count) in part {
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += count,
+            None => all.push((name, count)),
+        }
+    }
+}
+
+/// A file that could not be read, for messages.
+fn read_error(path: &std::path::Path, source: std::io::Error) -> AppError {
+    AppError::Read { path: PathBuf::from(path), source }
+}

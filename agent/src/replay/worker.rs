@@ -1,0 +1,126 @@
+//! One thread that evaluates, with plugin states of its own.
+
+use std::io::{self, PipeWriter, Write};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use plugin_host::{EventStream, LogSink, MetricValue, NoBatch};
+use rules_engine::Detection;
+
+use super::SOURCE;
+use super::input::Chunks;
+use super::tally::Tally;
+use crate::app::AppError;
+use crate::evaluation::BatchEvaluator;
+use crate::extraction::SourceProgram;
+use crate::plugins::Plugins;
+
+/// What k8saudit counts that is no event.
+const SKIPPED: [&str; 4] =
+    ["texts_not_json", "texts_not_recognized", "events_too_large", "lines_too_long"];
+
+/// A plugin that reads a pipe.
+pub(super) struct Worker {
+    stream: EventStream,
+    pipe: PipeWriter,
+    evaluator: BatchEvaluator,
+}
+
+/// What a worker found.
+pub(super) struct Part {
+    pub(super) tally: Tally,
+    pub(super) skipped: Vec<(String, u64)>,
+}
+
+impl Worker {
+    /// # Errors
+    ///
+    /// When a plugin refuses to start, or the system has no more pipes.
+    pub(super) fn open(plugins: &Plugins) -> Result<Worker, AppError> {
+        let source = plugins.sources.iter().find(|source| source.name == SOURCE);
+        let source = source.expect("rules were loaded for it");
+        let input = source.input.expect("rules were loaded for it");
+        let start_error = |source| AppError::Start { what: "a thread that evaluates", source };
+        // Each worker would say the same; what is left out is counted.
+        let log: Arc<LogSink> = Arc::new(|_, _, _| {});
+        let mut extractors = Vec::new();
+        for &index in source.extractors.iter().filter(|&&index| index != input) {
+            extractors.push((index, plugins.loaded[index].init(&log)?));
+        }
+        let plugin = plugins.loaded[input].init(&log)?;
+        let name = plugin.library().name().to_owned();
+        let evaluator =
+            BatchEvaluator::new(SOURCE, &name, input, extractors, Vec::new(), Arc::default())
+                .map_err(|error| start_error(io::Error::other(error)))?;
+        let (reader, pipe) = io::pipe().map_err(start_error)?;
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let stream = plugin.open(&path);
+        let open_error = |source| AppError::Open { event_source: SOURCE.to_owned(), source };
+        // The plugin has opened the pipe for itself: with ours closed, it ends where the writing end does.
+        drop(reader);
+        Ok(Worker { stream: stream.map_err(open_error)?, pipe, evaluator })
+    }
+
+    /// Evaluates chunks until there are no more.
+    ///
+    /// # Errors
+    ///
+    /// When the plugin fails.
+    pub(super) fn run(
+        self,
+        programs: &[SourceProgram],
+        chunks: &Chunks,
+        events: &AtomicU64,
+    ) -> Result<Part, AppError> {
+        let Worker { stream, pipe, evaluator } = self;
+        thread::scope(|scope| {
+            scope.spawn(|| feed(pipe, chunks));
+            evaluate(stream, evaluator, programs, events)
+        })
+    }
+}
+
+/// Writes chunks to the plugin; ends with them, or when it reads no more.
+fn feed(mut pipe: PipeWriter, chunks: &Chunks) {
+    while let Some(chunk) = chunks.next() {
+        if pipe.write_all(&chunk).is_err() {
+            return;
+        }
+    }
+}
+
+fn evaluate(
+    mut stream: EventStream,
+    mut evaluator: BatchEvaluator,
+    programs: &[SourceProgram],
+    events: &AtomicU64,
+) -> Result<Part, AppError> {
+    let mut tally = Tally::new(programs);
+    let mut detections: Vec<Vec<Detection>> = programs.iter().map(|_| Vec::new()).collect();
+    loop {
+        let mut batch = match stream.next_batch() {
+            Ok(batch) => batch,
+            Err(NoBatch::Timeout) => continue,
+            Err(NoBatch::Eof) => break,
+            Err(failure) => return Err(AppError::Tool(failure.to_string())),
+        };
+        for (program, detections) in programs.iter().zip(&mut detections) {
+            detections.clear();
+            evaluator.evaluate(program, &mut batch, 0, detections);
+        }
+        for event in batch.events() {
+            tally.note_time(event.timestamp_ns());
+        }
+        tally.note(&detections);
+        events.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    }
+    let skipped = stream.metrics().into_iter().filter_map(|metric| match metric.value {
+        MetricValue::Unsigned(count) if count > 0 && SKIPPED.contains(&&*metric.name) => {
+            Some((metric.name, count))
+        }
+        _ => None,
+    });
+    Ok(Part { tally, skipped: skipped.collect() })
+}
