@@ -11,6 +11,7 @@ use crate::cli::{Cli, Command, ConfigCommand};
 use crate::commands;
 use crate::config::{self, Config};
 use crate::explain;
+use crate::lint;
 use crate::logging::Log;
 use crate::outputs::StartError;
 use crate::plugins::Plugins;
@@ -99,6 +100,8 @@ fn run_command(command: &Command, cli: &Cli) -> Result<(), AppError> {
         Command::Test(arguments) => tool(rule_tests::run(cli, arguments)),
         Command::Explain(arguments) => tool(explain::run(cli, arguments)),
         Command::Replay(arguments) => tool(replay::run(cli, arguments)),
+        Command::Lint(arguments) => tool(lint::lint(cli, arguments)),
+        Command::Fmt(arguments) => tool(lint::format(arguments)),
         Command::Top { url, count } => commands::top::run(url, *count),
         Command::PluginChild { library } => {
             plugin_host::serve_child(library).map_err(AppError::PluginChild)

@@ -11,7 +11,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 pub(crate) use command::{
-    Command, ConfigCommand, CoverageFormat, ExplainArguments, ReplayArguments, TestArguments,
+    Command, ConfigCommand, CoverageFormat, ExplainArguments, FmtArguments, LintArguments,
+    LintFormat, ReplayArguments, TestArguments,
 };
 
 const EXAMPLES: &str = r#"Examples:

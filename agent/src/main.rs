@@ -9,6 +9,7 @@ mod config;
 mod evaluation;
 mod explain;
 mod extraction;
+mod lint;
 mod logging;
 mod metrics;
 mod outputs;

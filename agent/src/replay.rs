@@ -60,7 +60,7 @@ struct Outcome {
     events: u64,
     threads: usize,
     duration: Duration,
-    /// What the plugin counts as left out, by its names.
+    /// What the plugin made no events of, by its reasons.
     skipped: Vec<(String, u64)>,
 }
 

@@ -28,7 +28,8 @@ const RIGHT: &str = "right";
 pub struct Anatomy {
     /// In load order, those that are switched off too.
     pub rules: Vec<RuleAnatomy>,
-    comparisons: usize,
+    /// By their numbers.
+    pub(crate) comparisons: Vec<TypedAst>,
     program: Arc<Program>,
 }
 
@@ -114,7 +115,9 @@ impl Ruleset {
             let description = rule.description.trim().to_owned();
             rules.push(RuleAnatomy { rule: Arc::clone(info), description, place, condition });
         }
-        let comparisons = dissection.comparisons.len();
+        let mut numbered: Vec<_> = dissection.comparisons.into_iter().collect();
+        numbered.sort_by_key(|(_, number)| *number);
+        let comparisons = numbered.into_iter().map(|(comparison, _)| comparison).collect();
         let probes = dissection.probes;
         let program = Program::compile(&source.name, probes, RuleMatching::All, &source.fields);
         Anatomy { rules, comparisons, program: Arc::new(program) }
@@ -138,7 +141,7 @@ impl Anatomy {
     ///
     /// When the detections are not those of [`Self::program`] for one event.
     pub fn verdicts(&self, detections: Vec<Detection>) -> Vec<Verdict> {
-        assert_eq!(detections.len(), self.comparisons, "a comparison holds or it does not");
+        assert_eq!(detections.len(), self.comparisons.len(), "a comparison holds or it does not");
         let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(detections.len());
         for detection in detections {
             let position = detection.rule.position;
@@ -168,6 +171,22 @@ impl Part {
             PartKind::Not(part) => !part.holds(verdicts),
             PartKind::Macro(_, part) | PartKind::Exception(_, part) => part.holds(verdicts),
             PartKind::Comparison(number, _) => verdicts[*number].holds,
+        }
+    }
+
+    /// A word for it in messages: the name of a macro, or a comparison, cut if it is long.
+    pub fn short_text(&self) -> String {
+        const LONGEST: usize = 60;
+        let text = match &self.kind {
+            PartKind::And(_) => "… and …".to_owned(),
+            PartKind::Or(_) => "… or …".to_owned(),
+            PartKind::Not(inner) => format!("not {}", inner.short_text()),
+            PartKind::Macro(name, _) | PartKind::Exception(name, _) => name.clone(),
+            PartKind::Comparison(_, text) => text.clone(),
+        };
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
         }
     }
 

@@ -23,7 +23,7 @@ use crate::text::TracedText;
 #[derive(Debug, Default)]
 pub(crate) struct Described {
     /// By rule: its output with what the configuration appends, and the fields in it.
-    outputs: FxHashMap<String, (String, Vec<String>)>,
+    pub(crate) outputs: FxHashMap<String, (String, Vec<String>)>,
     /// The plugin that extracts a field.
     plugins: FxHashMap<String, String>,
 }

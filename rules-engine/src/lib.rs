@@ -66,7 +66,9 @@ mod detection;
 mod diagnostic;
 mod document;
 mod field;
+mod format;
 mod generic;
+mod lint;
 mod load;
 mod operator;
 mod output;
@@ -84,7 +86,9 @@ pub use diagnostic::FileReport;
 pub use field::{
     ArgumentRule, FieldCatalogue, FieldClass, FieldDefinition, FieldType, Provider, Value,
 };
+pub use format::{FormatError, format};
 pub use generic::generic_class;
+pub use lint::{Finding, FindingLevel};
 pub use load::{
     AppendOutput, ENGINE_VERSION, Environment, EventSource, ExtraField, Load, PluginVersion,
     RuleMatching, RulesFile, Ruleset, Selection, Settings, load,

@@ -11,7 +11,6 @@ const SUITE: &str = r#"
 events:
   written:
     stage: ResponseComplete
-    auditID: a
     verb: create
     user: {username: ann}
     objectRef: {resource: configmaps, name: c}
@@ -63,7 +62,7 @@ fn a_failed_test_shows_what_differs_and_why() {
     let setup = setup(&SUITE.replace("verb: create\n", "verb: get\n").replace("silence", "alert"));
     let output = test(&setup, 1, &["--junit", "junit.xml"]);
     for part in [
-        "FAIL suite.yaml:10:11: a new ConfigMap is seen\n  - ConfigMap seen\n  + no alert\n",
+        "FAIL suite.yaml:9:11: a new ConfigMap is seen\n  - ConfigMap seen\n  + no alert\n",
         "ka.verb in (create, update, patch)   ka.verb is \"get\"",
         "0 passed, 2 failed",
         "Error: 2 of 2 tests failed",
@@ -72,7 +71,7 @@ fn a_failed_test_shows_what_differs_and_why() {
     }
     let junit = std::fs::read_to_string(setup.path("junit.xml")).unwrap();
     assert!(junit.contains("tests=\"2\" failures=\"2\""), "{junit}");
-    assert!(junit.contains("<failure message=\"suite.yaml:10:11\">- ConfigMap seen"), "{junit}");
+    assert!(junit.contains("<failure message=\"suite.yaml:9:11\">- ConfigMap seen"), "{junit}");
 }
 
 #[test]
@@ -96,10 +95,10 @@ fn a_wrong_file_with_tests_is_told_by_line_and_key() {
         let output = test(&setup(&SUITE.replacen(from, to, 1)), 2, &[]);
         assert!(output.contains(expected), "{output}");
     }
-    check("priority:", "prioritee:", "suite.yaml:15:9: unknown key `tests[0].expect[0].prioritee`");
+    check("priority:", "prioritee:", "suite.yaml:14:9: unknown key `tests[0].expect[0].prioritee`");
     check("base: written", "base: writen", "no event under `events` is called `writen`");
     check("    expect: silence\n", "", "tests[1].expect: missing: write `silence`");
-    check("rule: ConfigMap seen", "rule: ConfigMap sen", "suite.yaml:10:11: rule: no loaded rule");
+    check("rule: ConfigMap seen", "rule: ConfigMap sen", "suite.yaml:9:11: rule: no loaded rule");
     check("tests:", "tests: [", "invalid YAML");
 }
 
@@ -225,7 +224,7 @@ fn logs_are_replayed_however_they_are_packed() {
     assert!(finished.status.success(), "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!((&report["events"], &report["files"]), (&4_500.into(), &3.into()), "{report}");
-    assert_eq!(report["not_evaluated"]["texts_not_json"], 1, "{report}");
+    assert_eq!(report["not_evaluated"]["not_json"], 1, "{report}");
     let rule = &report["rules"][0];
     assert_eq!((&rule["rule"], &rule["count"]), (&"ConfigMap seen".into(), &4_500.into()));
     assert_eq!(rule["users"][2]["count"], 1_500, "{report}");
@@ -235,7 +234,7 @@ fn logs_are_replayed_however_they_are_packed() {
     assert_eq!(total, 4_500);
 
     let text = setup.run(&["replay", "logs/audit.log"]).stdout;
-    assert!(text.contains("\nNot evaluated: 1 texts not json\n"), "{text}");
+    assert!(text.contains("\nNot evaluated: 1, not json\n"), "{text}");
     assert!(text.contains("    1500  Warning        ConfigMap seen  "), "{text}");
     assert!(text.contains("user-0 500, user-1 500, user-2 500"), "{text}");
 }
@@ -256,4 +255,120 @@ fn a_replay_compares_two_sets_of_rules() {
     let missing = setup.run(&["replay", "nowhere.log"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(missing.stderr.contains("cannot read nowhere.log"), "{missing:?}");
+}
+
+const ODD_RULES: &str = r#"
+- list: nobody
+  items: []
+
+- rule: Broad
+  desc: All writes.
+  condition: ka.verb in (create, update)
+  output: write (user=%ka.user.name)
+  priority: NOTICE
+  source: k8s_audit
+
+- rule: Shadowed
+  desc: Some writes.
+  condition: ka.verb = create and ka.target.resource = pods
+  output: write (user=%ka.user.name)
+  priority: NOTICE
+  source: k8s_audit
+
+- rule: Impossible
+  desc: Two verbs at once.
+  condition: ka.verb = get and ka.verb in (list, watch)
+  output: read (user=%ka.user.name)
+  priority: NOTICE
+  source: k8s_audit
+
+- rule: Nobody
+  desc: A list that is empty.
+  condition: ka.verb = delete and ka.user.name in (nobody)
+  output: deletion (user=%ka.user.name)
+  priority: NOTICE
+  source: k8s_audit
+
+- rule: All excepted
+  desc: An exception that leaves nothing.
+  condition: ka.verb = delete and ka.target.resource = pods
+  output: deletion (user=%ka.user.name)
+  priority: NOTICE
+  source: k8s_audit
+  exceptions:
+    - name: writers
+      fields: ka.verb
+      comps: in
+      values: [delete, deletecollection]
+
+- rule: Slow and mute
+  desc: Searches before it compares, and says nothing.
+  condition: ka.uri regex "x.*y" and ka.verb = watch
+  output: something happened
+  priority: NOTICE
+  source: k8s_audit
+
+- rule: Every event
+  desc: Nothing by which it is found.
+  condition: ka.uri contains secret
+  output: secret (uri=%ka.uri)
+  priority: NOTICE
+  source: k8s_audit
+"#;
+
+#[test]
+fn what_rules_hardly_mean_is_found() {
+    let setup = Setup::new();
+    setup.write("odd.yaml", ODD_RULES);
+    let finished = setup.run(&["lint", "odd.yaml"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    for part in [
+        "odd.yaml:12:3: warning[shadowed-rule]: rule `Shadowed` never alerts: whenever it matches, rule `Broad` (odd.yaml:5)",
+        "odd.yaml:21:32: warning[never-true]: rule `Impossible` can never alert: it asks for `ka.verb = get` and `ka.verb in (list, watch)`",
+        "odd.yaml:28:35: warning[never-true]: rule `Nobody` can never alert: `ka.user.name in ()`",
+        "warning[exception-matches-everything]: exception `writers` matches everything that rule `All excepted` does",
+        "note[costly-order]: in rule `Slow and mute`, `ka.uri regex",
+        "warning[output-without-fields]: the output of rule `Slow and mute`",
+        "note[evaluated-for-every-event]: rule `Every event`",
+        "note[output-without-user]: the output of rule `Every event`",
+        "0 errors, 5 warnings, 3 notes",
+    ] {
+        assert!(finished.stdout.contains(part), "{part:?} in {}", finished.stdout);
+    }
+    // With all rules alerting, none is shadowed.
+    let all = setup.run(&["lint", "odd.yaml", "-o", "rule_matching=all", "--allow", "never-true"]);
+    assert!(all.stdout.contains("0 errors, 2 warnings, 3 notes"), "{}", all.stdout);
+
+    let sarif = setup.run(&["lint", "odd.yaml", "--format", "sarif"]).stdout;
+    let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "shadowed-rule");
+    let region = &result["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(region["startLine"], 12);
+}
+
+#[test]
+fn shipped_rules_are_without_warnings() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/k8s_audit_rules.yaml");
+    let finished = Setup::new().run(&["lint", &rules.display().to_string()]);
+    assert!(finished.status.success(), "{finished:?}");
+}
+
+#[test]
+fn files_are_formatted_once_and_for_all_and_keep_their_comments() {
+    const MESSY: &str = "# The head.\n\n\n-   list: a   \n    items: [ x,y ,z]\n# About the rule.\n-   rule: R\n    # Who is told.\n    priority:   NOTICE\n    desc: d\n    condition: >\n      ka.verb = get\n      # no comment\n      and ka.verb exists\n    output: o\n    source: k8s_audit # the source\n";
+    const NEAT: &str = "# The head.\n\n- list: a\n  items: [x, y, z]\n\n# About the rule.\n- rule: R\n  desc: d\n  condition: >\n    ka.verb = get\n    # no comment\n    and ka.verb exists\n  output: o\n  # Who is told.\n  priority: NOTICE\n  source: k8s_audit # the source\n";
+    let setup = Setup::new();
+    setup.write("r.yaml", MESSY);
+    let check = setup.run(&["fmt", "--check", "r.yaml"]);
+    assert_eq!(check.status.code(), Some(1));
+    assert!(check.stderr.contains("not formatted: r.yaml"), "{check:?}");
+    for _ in 0..2 {
+        assert!(setup.run(&["fmt", "r.yaml"]).status.success());
+        assert_eq!(std::fs::read_to_string(setup.path("r.yaml")).unwrap(), NEAT);
+    }
+    setup.write("r.yaml", "- rule: [\n");
+    let broken = setup.run(&["fmt", "r.yaml"]);
+    assert_eq!(broken.status.code(), Some(2));
+    assert!(broken.stderr.contains("r.yaml: line "), "{broken:?}");
 }

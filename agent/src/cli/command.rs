@@ -21,6 +21,10 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Evaluates the events of audit logs, and shows what the rules would have said.
     Replay(ReplayArguments),
+    /// Looks for rules that load and hardly do what was meant. Ends with 1 if there is a warning.
+    Lint(LintArguments),
+    /// Gives rules files one layout, and keeps their comments.
+    Fmt(FmtArguments),
     /// Shows which rules of a running agent cost most time.
     Top {
         /// Where its metrics are; `-` reads them from standard input.
@@ -88,6 +92,45 @@ pub(crate) struct ReplayArguments {
     /// Writes the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What `shikra lint` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LintArguments {
+    /// Rules files or directories, instead of those of -r or of the configuration.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// How the findings are written.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: LintFormat,
+
+    /// Passes over findings with this code. Repeatable.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) allow: Vec<String>,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// A line each, and one that helps.
+    Text,
+    /// A list.
+    Json,
+    /// For code hosts, version 2.1.0.
+    Sarif,
+}
+
+/// What `shikra fmt` is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FmtArguments {
+    /// Rules files or directories; - formats standard input.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Changes nothing, and fails if a file would change.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// How coverage is shown.

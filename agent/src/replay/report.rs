@@ -27,7 +27,7 @@ pub(super) fn text(outcome: &Outcome) -> String {
         outcome.threads
     );
     for (name, count) in &outcome.skipped {
-        text += &format!("Not evaluated: {count} {}\n", name.replace('_', " "));
+        text += &format!("Not evaluated: {count}, {}\n", name.replace('_', " "));
     }
     let Some(times) = outcome.tally.times else { return text };
     text += &format!("From {} to {}\n\n", time(times.0), time(times.1));

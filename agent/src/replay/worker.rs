@@ -17,9 +17,8 @@ use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
 use crate::plugins::Plugins;
 
-/// What k8saudit counts that is no event.
-const SKIPPED: [&str; 4] =
-    ["texts_not_json", "texts_not_recognized", "events_too_large", "lines_too_long"];
+/// How plugins name their counts of what they do not make events of.
+const REJECTED: &str = "rejected_";
 
 /// A plugin that reads a pipe.
 pub(super) struct Worker {
@@ -116,11 +115,12 @@ fn evaluate(
         tally.note(&detections);
         events.fetch_add(batch.len() as u64, Ordering::Relaxed);
     }
-    let skipped = stream.metrics().into_iter().filter_map(|metric| match metric.value {
-        MetricValue::Unsigned(count) if count > 0 && SKIPPED.contains(&&*metric.name) => {
-            Some((metric.name, count))
+    let skipped = stream.metrics().into_iter().filter_map(|metric| {
+        let reason = metric.name.strip_prefix(REJECTED)?.to_owned();
+        match metric.value {
+            MetricValue::Unsigned(count) if count > 0 => Some((reason, count)),
+            _ => None,
         }
-        _ => None,
     });
     Ok(Part { tally, skipped: skipped.collect() })
 }
