@@ -2,6 +2,8 @@
 
 mod cost;
 mod logic;
+#[cfg(test)]
+mod tests;
 
 use crate::anatomy::{Anatomy, Part, PartKind, Place, RuleAnatomy};
 use crate::diagnostic::FileReport;

@@ -5,7 +5,7 @@
 use crate::anatomy::{Anatomy, Part, PartKind};
 use crate::condition::ast::{Modifier, Operator};
 use crate::condition::typed::{Comparison, Constant, Test, TypedAst};
-use crate::field::Value;
+use crate::field::{FieldType, Value};
 use crate::operator::Matcher;
 
 /// A part of a condition, or its opposite.
@@ -187,9 +187,11 @@ impl<'a> Logic<'a> {
     }
 }
 
-/// The values to which a comparison of a single value holds the left side.
+/// The values to which a comparison of a single value holds the left side. Addresses are left out: networks contain
+/// each other, and one address has two spellings.
 fn values(comparison: &Comparison) -> Option<&[Constant]> {
-    if comparison.left.is_list() {
+    let is_address = matches!(comparison.left.kind(), FieldType::IpAddr | FieldType::IpNet);
+    if comparison.left.is_list() || is_address {
         return None;
     }
     match &comparison.test {
