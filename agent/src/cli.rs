@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser};
 
 pub(crate) use command::{
     Command, ConfigCommand, CoverageFormat, ExplainArguments, FmtArguments, LintArguments,
@@ -202,7 +202,9 @@ impl Cli {
     pub(crate) fn parse_arguments(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Cli, UsageError> {
-        let cli = Cli::try_parse_from(arguments).map_err(|error| usage_error(&error))?;
+        let matches = Cli::command().mut_subcommands(with_help).try_get_matches_from(arguments);
+        let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+        let cli = cli.map_err(|error| usage_error(&error))?;
         if cli.markdown && cli.format.is_some() {
             return Err(UsageError::TwoFormats);
         }
@@ -236,6 +238,12 @@ impl Cli {
             format => format.unwrap_or_default(),
         }
     }
+}
+
+/// Gives a command the `--help` that the main one has of its own.
+fn with_help(command: clap::Command) -> clap::Command {
+    let help = Arg::new("show_help").short('h').long("help").action(ArgAction::Help);
+    command.arg(help.help("Shows this help")).mut_subcommands(with_help)
 }
 
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
@@ -363,7 +371,10 @@ mod tests {
             assert!(matches!(cli.command, Some(Command::Config(ConfigCommand::Check))));
             assert_eq!((cli.options, cli.rules), (vec!["a=1".to_owned()], vec!["x".into()]));
         }
-        check_error("config check --help", "Usage: shikra config check");
+        for command in ["config check", "test", "replay"] {
+            let error = parse(&format!("{command} --help")).unwrap_err();
+            assert!(matches!(&error, UsageError::Help(text) if text.contains("Shows this help")));
+        }
         check_error("config", "Usage: shikra config");
         assert!(parse("-L").unwrap().command.is_none());
     }
