@@ -2,6 +2,7 @@
 
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::AsRawFd;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -44,17 +45,18 @@ impl Worker {
         let start_error = |source| AppError::Start { what: "a thread that evaluates", source };
         // Each worker would say the same; what is left out is counted.
         let log: Arc<LogSink> = Arc::new(|_, _, _| {});
-        let mut extractors = Vec::new();
-        for &index in source.extractors.iter().filter(|&&index| index != input) {
-            extractors.push((index, plugins.loaded[index].init(&log)?));
-        }
-        let plugin = plugins.loaded[input].init(&log)?;
+        let mut states = plugins.init(1, &log)?.into_iter().zip(&plugins.sources);
+        let (states, _) = states.find(|(_, one)| one.name == SOURCE).expect("it was found above");
+        let plugin = states.input.expect("it has an input");
         let name = plugin.library().name().to_owned();
+        let costs = Arc::default();
         let evaluator =
-            BatchEvaluator::new(SOURCE, &name, input, extractors, Vec::new(), Arc::default())
-                .map_err(|error| start_error(io::Error::other(error)))?;
+            BatchEvaluator::new(SOURCE, &name, input, states.extractors, Vec::new(), costs)
+                .map_err(|error| start_error(io::Error::other(error)))?
+                .parsed_by(&source.parsers);
         let (reader, pipe) = io::pipe().map_err(start_error)?;
-        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        // Not `self`: the plugin may live in a child process.
+        let path = format!("/proc/{}/fd/{}", process::id(), reader.as_raw_fd());
         let stream = plugin.open(&path);
         let open_error = |source| AppError::Open { event_source: SOURCE.to_owned(), source };
         // The plugin has opened the pipe for itself: with ours closed, it ends where the writing end does.
@@ -105,15 +107,14 @@ fn evaluate(
             Err(NoBatch::Eof) => break,
             Err(failure) => return Err(AppError::Tool(failure.to_string())),
         };
+        let all: Vec<_> = batch.events().collect();
         for (program, detections) in programs.iter().zip(&mut detections) {
             detections.clear();
-            evaluator.evaluate(program, &mut batch, 0, detections);
+            evaluator.evaluate(program, &all, batch.extractor(), 0, detections);
         }
-        for event in batch.events() {
-            tally.note_time(event.timestamp_ns());
-        }
+        all.iter().for_each(|event| tally.note_time(event.timestamp_ns()));
         tally.note(&detections);
-        events.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        events.fetch_add(all.len() as u64, Ordering::Relaxed);
     }
     let skipped = stream.metrics().into_iter().filter_map(|metric| {
         let reason = metric.name.strip_prefix(REJECTED)?.to_owned();
