@@ -251,6 +251,14 @@ impl Output for HttpOutput {
 mod tests {
     use std::io::{BufRead, BufReader, Read};
     use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::crypto::ring;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
     use super::super::tests::pending;
     use super::*;
@@ -404,5 +412,106 @@ mod tests {
         };
         let (_, heads) = check(&["200 OK"], token, true, &["1"], &["1"]);
         assert!(heads[0].contains("authorization: bearer x|"), "{heads:?}");
+    }
+
+    /// An authority, and files with certificates and keys signed by it.
+    struct Authority {
+        issuer: CertifiedIssuer<'static, KeyPair>,
+        folder: tempfile::TempDir,
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("ca.crt"), issuer.pem()).unwrap();
+            Authority { issuer, folder }
+        }
+
+        fn ca(&self) -> CertificateAuthority {
+            CertificateAuthority::File(self.folder.path().join("ca.crt"))
+        }
+
+        fn sign(&self, name: &str) -> (PathBuf, PathBuf) {
+            let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.signed_by(&key, &self.issuer).unwrap();
+            let path = |extension: &str| self.folder.path().join(format!("{name}.{extension}"));
+            std::fs::write(path("crt"), certificate.pem()).unwrap();
+            std::fs::write(path("key"), key.serialize_pem()).unwrap();
+            (path("crt"), path("key"))
+        }
+
+        /// A receiver that shows a certificate of this authority and asks for one, and takes so many connections.
+        fn receive(&self, connections: usize) -> (String, std::thread::JoinHandle<usize>) {
+            let provider = Arc::new(ring::default_provider());
+            let mut roots = RootCertStore::empty();
+            roots.add(self.issuer.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(
+                Arc::new(roots),
+                Arc::clone(&provider),
+            );
+            let (chain, key) = self.sign("server");
+            let server = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_client_cert_verifier(verifier.build().unwrap())
+                .with_single_cert(
+                    vec![CertificateDer::from_pem_file(chain).unwrap()],
+                    PrivateKeyDer::from_pem_file(key).unwrap(),
+                )
+                .unwrap();
+            let server = Arc::new(server);
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+            let receiver = std::thread::spawn(move || {
+                let mut received = 0;
+                for _ in 0..connections {
+                    let (connection, _) = listener.accept().unwrap();
+                    let tls = ServerConnection::new(Arc::clone(&server)).unwrap();
+                    let mut stream = StreamOwned::new(tls, connection);
+                    let mut request = Vec::new();
+                    let mut part = [0; 1024];
+                    while !request.ends_with(b"alert") {
+                        match stream.read(&mut part) {
+                            Ok(read) if read > 0 => request.extend_from_slice(&part[..read]),
+                            _ => break,
+                        }
+                    }
+                    if request.ends_with(b"alert") {
+                        received += 1;
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                    }
+                }
+                received
+            });
+            (url, receiver)
+        }
+    }
+
+    #[test]
+    fn both_sides_show_certificates_of_the_authority_that_is_asked_for() {
+        let (authority, other) = (Authority::new(), Authority::new());
+        let (url, receiver) = authority.receive(4);
+        let deliver = |adapt: &dyn Fn(&mut HttpOutputConfig)| {
+            let mut config = config(url.clone());
+            config.certificate_authority = authority.ca();
+            config.client_identity = Some(authority.sign("client"));
+            adapt(&mut config);
+            HttpOutput::new(&config, false).unwrap().deliver(&mut pending(&["alert"]))
+        };
+        deliver(&|_| {}).unwrap();
+        deliver(&|config| config.client_identity = None).unwrap_err();
+        deliver(&|config| config.client_identity = Some(other.sign("client"))).unwrap_err();
+        deliver(&|config| config.certificate_authority = other.ca()).unwrap_err();
+        assert_eq!(receiver.join().unwrap(), 1);
+
+        let missing = CertificateAuthority::File("/nowhere/ca.crt".into());
+        let mut config = config(url);
+        config.certificate_authority = missing;
+        let error = HttpOutput::new(&config, false).unwrap_err().to_string();
+        assert_eq!(error, "http_output: cannot read certificates from /nowhere/ca.crt");
     }
 }
