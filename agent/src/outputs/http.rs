@@ -424,7 +424,8 @@ mod tests {
         fn new() -> Self {
             let mut params = CertificateParams::default();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+            let issuer =
+                CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("ca.crt"), issuer.pem()).unwrap();
             Authority { issuer, folder }
@@ -449,10 +450,8 @@ mod tests {
             let provider = Arc::new(ring::default_provider());
             let mut roots = RootCertStore::empty();
             roots.add(self.issuer.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(
-                Arc::new(roots),
-                Arc::clone(&provider),
-            );
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
             let (chain, key) = self.sign("server");
             let server = ServerConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()

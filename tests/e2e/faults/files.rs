@@ -15,9 +15,6 @@ use crate::agent::{Setup, configmap_event_by};
 
 const FILE: &str = "file_output={enabled: true, keep_alive: true, filename: alerts.txt}";
 
-/// How many rotated files are kept: more than are written while the agent is away.
-const KEPT: usize = 30;
-
 /// Writes one event after the other to a file, and rotates it as kube-apiserver and logrotate do.
 struct Writer {
     is_stopped: Arc<AtomicBool>,
@@ -56,12 +53,16 @@ impl Writer {
     }
 }
 
-/// `audit.log` becomes `audit.log.1`, that becomes `audit.log.2`, and so on; an old one is compressed.
+/// `audit.log` becomes `audit.log.1`, that becomes `audit.log.2`, and so on; a compressed one lies there too.
 fn rotate(path: &Path) {
     let numbered = |number: usize| PathBuf::from(format!("{}.{number}", path.display()));
-    for number in (1..KEPT).rev() {
-        // There are not so many yet.
-        fs::rename(numbered(number), numbered(number + 1)).ok();
+    let mut files = 0;
+    while numbered(files + 1).exists() {
+        files += 1;
+    }
+    // None is deleted: a reader that is killed again and again may fall behind.
+    for number in (1..=files).rev() {
+        fs::rename(numbered(number), numbered(number + 1)).unwrap();
     }
     fs::rename(path, numbered(1)).unwrap();
     fs::write(format!("{}.99.gz", path.display()), b"\x1f\x8b not for readers").unwrap();
@@ -118,7 +119,7 @@ fn crashes_and_rotations_lose_no_line() {
     for _ in 0..points() {
         let mut agent = setup.start(&arguments);
         agent.wait_for_log("Opening 'k8s_audit' source");
-        std::thread::sleep(Duration::from_micros(random.below(300_000)));
+        std::thread::sleep(Duration::from_micros(random.below(600_000)));
         agent.crash();
     }
     let agent = setup.start(&arguments);
