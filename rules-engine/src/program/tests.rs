@@ -2,6 +2,7 @@
 
 mod agreement;
 mod costs;
+mod many_rules;
 mod naive;
 mod outline;
 mod outputs;
