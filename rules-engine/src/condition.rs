@@ -11,7 +11,9 @@ mod suggest;
 mod tests;
 pub(crate) mod typed;
 
-pub(crate) use check::{CheckError, CheckErrorKind, check, output_expression};
+pub(crate) use check::{
+    CheckError, CheckErrorKind, Patterns, check, check_beside, output_expression,
+};
 pub(crate) use lint::{DEPRECATED_FIELDS, Lint, LintKind, lint};
 use parse::class_for;
 pub(crate) use parse::{SyntaxError, UNKNOWN_ESCAPE, parse};

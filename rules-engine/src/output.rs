@@ -9,6 +9,8 @@ use crate::field::{FieldCatalogue, Value};
 
 /// Wider columns are cut to this; a message should not grow without bound for one number.
 const WIDEST: usize = u16::MAX as usize;
+/// What the columns of one output may take together, in bytes.
+const WIDEST_TOGETHER: usize = 1 << 20;
 
 /// The output of a rule, checked against the fields of its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ impl OutputTemplate {
             return Err(OutputError::new("empty formatting token", 0));
         }
         let mut pieces = Vec::new();
+        let mut widths = 0;
         let mut rest = text.strip_prefix('*').unwrap_or(text);
         while let Some((literal, field)) = rest.split_once('%') {
             if !literal.is_empty() {
@@ -90,7 +93,15 @@ impl OutputTemplate {
                     help: error.help,
                     ..OutputError::new(error.message, offset)
                 })?;
-            pieces.push(Piece::Expression { expression, width: read_width(width) });
+            let width = read_width(width);
+            widths += width.unwrap_or_default();
+            if widths > WIDEST_TOGETHER {
+                let message = format!(
+                    "invalid formatting syntax: columns together have at most {WIDEST_TOGETHER} bytes"
+                );
+                return Err(OutputError { length, ..OutputError::new(message, offset) });
+            }
+            pieces.push(Piece::Expression { expression, width });
             rest = &field[length..];
         }
         if !rest.is_empty() {

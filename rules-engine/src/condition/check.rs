@@ -5,6 +5,7 @@
 mod constant;
 mod expression;
 mod output;
+mod pattern;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use crate::condition::typed::{Comparison, Expression, Test, TypedAst};
 use crate::field::{FieldCatalogue, FieldType};
 
 pub(crate) use output::output_expression;
+pub(crate) use pattern::Patterns;
 
 /// Why a comparison cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,12 @@ pub(crate) enum CheckErrorKind {
     Constant,
 }
 
-/// Checks a condition whose macros are resolved.
+/// Checks a condition alone whose macros are resolved, as [`check_beside`] does.
+pub(crate) fn check(ast: &Ast, catalogue: &FieldCatalogue) -> Result<TypedAst, Vec<CheckError>> {
+    check_beside(&Patterns::default(), ast, catalogue)
+}
+
+/// Checks a condition whose macros are resolved, beside those with the patterns that were checked before.
 ///
 /// # Errors
 ///
@@ -52,9 +59,13 @@ pub(crate) enum CheckErrorKind {
 /// # Panics
 ///
 /// If a macro is left.
-pub(crate) fn check(ast: &Ast, catalogue: &FieldCatalogue) -> Result<TypedAst, Vec<CheckError>> {
+pub(crate) fn check_beside(
+    patterns: &Patterns,
+    ast: &Ast,
+    catalogue: &FieldCatalogue,
+) -> Result<TypedAst, Vec<CheckError>> {
     let mut errors = Vec::new();
-    match check_tree(ast, catalogue, &mut errors) {
+    match check_tree(ast, catalogue, patterns, &mut errors) {
         Some(typed) if errors.is_empty() => Ok(typed),
         _ => Err(errors),
     }
@@ -64,23 +75,24 @@ pub(crate) fn check(ast: &Ast, catalogue: &FieldCatalogue) -> Result<TypedAst, V
 fn check_tree(
     ast: &Ast,
     catalogue: &FieldCatalogue,
+    patterns: &Patterns,
     errors: &mut Vec<CheckError>,
 ) -> Option<TypedAst> {
     let mut check_all = |children: &[Ast]| {
         // `collect` would leave room for more, and there are many of these.
         let mut typed = Vec::with_capacity(children.len());
-        typed.extend(children.iter().filter_map(|child| check_tree(child, catalogue, errors)));
+        let children = children.iter();
+        typed.extend(children.filter_map(|child| check_tree(child, catalogue, patterns, errors)));
         typed
     };
     match ast {
         Ast::And(children) => Some(TypedAst::And(check_all(children))),
         Ast::Or(children) => Some(TypedAst::Or(check_all(children))),
-        Ast::Not(child) => {
-            check_tree(child, catalogue, errors).map(|child| TypedAst::Not(Box::new(child)))
-        }
+        Ast::Not(child) => check_tree(child, catalogue, patterns, errors)
+            .map(|child| TypedAst::Not(Box::new(child))),
         Ast::Macro { name, .. } => unreachable!("macro {name} is resolved before check"),
         Ast::Check(comparison) => {
-            let checker = Checker { catalogue, start: comparison.span.start };
+            let checker = Checker { catalogue, patterns, start: comparison.span.start };
             checker
                 .comparison(comparison)
                 .map_err(|error| errors.push(error))
@@ -93,6 +105,7 @@ fn check_tree(
 /// Checks the parts of one comparison, or of one expression of an output.
 struct Checker<'c> {
     catalogue: &'c FieldCatalogue,
+    patterns: &'c Patterns,
     /// Where the comparison starts.
     start: usize,
 }

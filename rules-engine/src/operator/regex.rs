@@ -9,14 +9,17 @@ mod class;
 
 use std::str;
 
-use regex::RegexBuilder;
+use regex_automata::meta;
+use regex_automata::util::syntax;
 
+/// What one pattern may be compiled to, in bytes; the `regex` crate has the same limit.
+const MAX_COMPILED_BYTES: usize = 10 << 20;
 /// The largest count in `{n,m}`, also of nested repetitions together.
 const MAX_REPEAT: u32 = 1000;
 
 /// A pattern that must fit the whole value.
 #[derive(Debug)]
-pub(crate) struct Regex(regex::Regex);
+pub(crate) struct Regex(meta::Regex);
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,17 +55,23 @@ impl Regex {
     pub(crate) fn new(pattern: &[u8]) -> Result<Regex, RegexError> {
         let pattern = str::from_utf8(pattern).map_err(|_| RegexError::Utf8)?;
         let translated = Translator { pattern, rest: pattern }.translate()?;
-        RegexBuilder::new(&format!(r"\A(?:{translated})\z"))
+        meta::Builder::new()
+            .configure(meta::Config::new().nfa_size_limit(Some(MAX_COMPILED_BYTES)))
             // A pattern has at most 255 bytes, so this nests deep enough for all of them.
-            .nest_limit(1024)
-            .build()
+            .syntax(syntax::Config::new().nest_limit(1024))
+            .build(&format!(r"\A(?:{translated})\z"))
             .map(Regex)
             .map_err(|_| RegexError::TooLarge)
     }
 
+    /// How much memory it takes, in bytes, without what matching keeps for reuse.
+    pub(crate) fn compiled_bytes(&self) -> usize {
+        self.0.memory_usage()
+    }
+
     /// Whether the pattern fits the whole value, whose invalid UTF-8 counts as U+FFFD.
     pub(super) fn matches(&self, value: &[u8]) -> bool {
-        self.0.is_match(&String::from_utf8_lossy(value))
+        self.0.is_match(&*String::from_utf8_lossy(value))
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::condition::ast::{Ast, Term};
 use crate::condition::typed::TypedAst;
-use crate::condition::{CheckError, CheckErrorKind, Lint, LintKind, check, lint, parse};
+use crate::condition::{
+    CheckError, CheckErrorKind, Lint, LintKind, Patterns, check_beside, lint, parse,
+};
 use crate::detection::RuleInfo;
 use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::field::FieldCatalogue;
@@ -63,7 +65,9 @@ pub(crate) fn compile(
     let mut lists = Lists::new(definitions);
     let mut macros = Macros::new(definitions, &mut lists, findings);
     let mut compiled = Compiled::default();
-    let mut compiler = Compiler { lists: &mut lists, macros: &mut macros, environment, settings };
+    let patterns = Patterns::default();
+    let mut compiler =
+        Compiler { lists: &mut lists, macros: &mut macros, patterns, environment, settings };
     for rule in definitions.rules.iter() {
         match compiler.rule(rule, compiled.rules.len(), findings) {
             Verdict::Fine(rule) => compiled.rules.push(*rule),
@@ -80,6 +84,7 @@ pub(crate) fn compile(
 struct Compiler<'a> {
     lists: &'a mut Lists,
     macros: &'a mut Macros,
+    patterns: Patterns,
     environment: &'a Environment,
     settings: &'a Settings,
 }
@@ -109,7 +114,7 @@ impl Compiler<'_> {
         };
         let output = self.output(rule, catalogue, findings);
         let condition = self.condition(rule, &folded).map(|condition| {
-            let checked = check(&condition.ast, catalogue);
+            let checked = check_beside(&self.patterns, &condition.ast, catalogue);
             (condition, checked)
         });
         let foreign = match &condition {

@@ -228,6 +228,19 @@ fn what_grows_without_bound_is_refused() {
 }
 
 #[test]
+fn patterns_are_limited_together() {
+    // Each takes about a megabyte.
+    let pattern = |n: usize| format!("t.str regex \"({n}|.{{10}}){{90}}\"");
+    let all = |count: usize| (0..count).map(pattern).collect::<Vec<_>>().join(" or ");
+    assert_eq!(compiled(&rule("r", &all(20), "")).matches("regex").count(), 20);
+    let error = compiled(&rule("r", &all(400), ""));
+    assert!(error.contains("the patterns up to this one take more than 256 MiB"), "{error}");
+    // Equal ones count once.
+    let same = vec![pattern(0); 400].join(" or ");
+    assert_eq!(compiled(&rule("r", &same, "")).matches("regex").count(), 400);
+}
+
+#[test]
 fn a_condition_reports_a_limited_number_of_mistakes() {
     let mistakes = ["t.nosuch = 1"; 200].join(" or ");
     let loaded = validated(&[&rule("r", &mistakes, "")]);

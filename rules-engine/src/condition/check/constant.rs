@@ -7,7 +7,6 @@ use crate::condition::check::{CheckErrorKind, Checked, Checker};
 use crate::condition::class_for;
 use crate::condition::typed::Constant;
 use crate::field::FieldType;
-use crate::operator::Regex;
 
 /// The longest string constant in bytes; stock keeps one more for the NUL.
 const MAX_LENGTH: usize = 255;
@@ -31,7 +30,7 @@ impl Checker<'_> {
         self.no_nul(&constant.text, constant.span)?;
         let text = String::from_utf8_lossy(&constant.text);
         let read = match kind {
-            FieldType::String => read_text(operator, &constant.text),
+            FieldType::String => self.text(operator, &constant.text),
             FieldType::Uint64 | FieldType::RelTime | FieldType::AbsTime => {
                 read_number(&text).map(Constant::Number)
             }
@@ -47,6 +46,21 @@ impl Checker<'_> {
             let help = help(kind, operator, &text);
             self.error_with_help(CheckErrorKind::Constant, constant.span, message, help)
         })
+    }
+
+    fn text(&self, operator: Operator, text: &[u8]) -> Result<Constant, String> {
+        if text.len() > MAX_LENGTH {
+            return Err(format!(
+                "filter parameter too long (used={}, available={}):{}",
+                text.len() + 1,
+                MAX_LENGTH + 1,
+                String::from_utf8_lossy(text)
+            ));
+        }
+        if operator == Operator::Regex {
+            self.patterns.check(text)?;
+        }
+        Ok(Constant::Text(text.to_vec()))
     }
 
     pub(super) fn no_nul(&self, text: &[u8], span: ast::Span) -> Checked<()> {
@@ -85,21 +99,6 @@ fn help_for_pattern(pattern: &str) -> Option<String> {
     let escape = ["\\d", "\\w", "\\s"].into_iter().find(|escape| pattern.contains(escape))?;
     let class = class_for(escape)?;
     Some(format!("patterns are POSIX regular expressions: write `{class}` for `{escape}`"))
-}
-
-fn read_text(operator: Operator, text: &[u8]) -> Result<Constant, String> {
-    if text.len() > MAX_LENGTH {
-        return Err(format!(
-            "filter parameter too long (used={}, available={}):{}",
-            text.len() + 1,
-            MAX_LENGTH + 1,
-            String::from_utf8_lossy(text)
-        ));
-    }
-    if operator == Operator::Regex {
-        Regex::new(text).map_err(|error| format!("invalid regex pattern: {error}"))?;
-    }
-    Ok(Constant::Text(text.to_vec()))
 }
 
 /// Reads a number as C's `scanf("%lu")` does: with a sign that wraps, and the largest number for all

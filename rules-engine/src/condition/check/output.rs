@@ -1,8 +1,8 @@
 //! Fields and transformers in outputs, where nothing marks the end of a name.
 
 use crate::condition::ast::Term;
-use crate::condition::check::Checker;
 use crate::condition::check::expression::UNKNOWN_MULTIVALUE;
+use crate::condition::check::{Checker, Patterns};
 use crate::condition::parse::parse_output_terms;
 use crate::condition::suggest::closest;
 use crate::condition::typed::Expression;
@@ -35,7 +35,7 @@ pub(crate) fn output_expression(
     text: &str,
     catalogue: &FieldCatalogue,
 ) -> Result<(Expression, usize), OutputExpressionError> {
-    let checker = Checker { catalogue, start: 0 };
+    let checker = Checker { catalogue, patterns: &Patterns::default(), start: 0 };
     let candidates = parse_output_terms(text, MAX_DEPTH);
     for (term, length) in &candidates {
         match checker.expression(term) {

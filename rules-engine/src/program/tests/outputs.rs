@@ -123,6 +123,15 @@ fn widths_cut_and_pad_bytes() {
     assert_eq!(detect("%99999999999999999999t.n", Vec::new(), &event()).message.len(), 65_535);
 }
 
+#[test]
+fn the_columns_of_an_output_are_limited_together() {
+    let columns = |count| OutputTemplate::parse(&"%65535t.n".repeat(count), &catalogue());
+    assert!(columns(16).is_ok());
+    let error = columns(17).unwrap_err();
+    assert!(error.message.ends_with("columns together have at most 1048576 bytes"), "{error}");
+    assert_eq!((error.offset, error.length), (16 * 9 + 6, 3));
+}
+
 /// Case 129
 #[test]
 fn transformers_show_in_the_message_and_their_fields_in_json() {
