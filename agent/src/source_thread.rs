@@ -32,6 +32,8 @@ pub(crate) use self::life::{Change, Changes, Input, SourceFailure};
 
 /// How often plugins are asked for their metrics, at most.
 const PLUGIN_METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// After so many bytes of events, a source that has nothing more to do gives freed memory back.
+const BURST_BYTES: usize = 32 << 20;
 
 /// Why an event source ended before its stream did.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +140,7 @@ impl SourceThread {
 
     fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<End, SourceError> {
         let mut metrics_due = Instant::now();
+        let mut burst_bytes = 0;
         // A batch that was asked for is waited for: it may be on its way.
         while stream.is_asked() || !self.stop.is_cancelled() {
             if !stream.is_asked()
@@ -163,6 +166,10 @@ impl SourceThread {
                 Err(NoBatch::Timeout) => {
                     let added = self.capture.queue.take_due();
                     self.process(&in_order(Vec::new(), &added), stream.extractor(), 0)?;
+                    if burst_bytes >= BURST_BYTES {
+                        plugin_host::release_free_memory();
+                        burst_bytes = 0;
+                    }
                     continue;
                 }
                 Err(NoBatch::Eof) => return Ok(End::Stream),
@@ -178,6 +185,7 @@ impl SourceThread {
             let last_ns = events.iter().map(Event::timestamp_ns).max().unwrap_or_default();
             let added = self.capture.queue.take_until(last_ns);
             let of_batch = events.len() as u64;
+            burst_bytes += events.iter().map(|event| event.payload().len()).sum::<usize>();
             self.process(&in_order(events, &added), batch.extractor(), of_batch)?;
         }
         Ok(End::Stream)
