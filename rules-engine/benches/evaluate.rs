@@ -211,5 +211,40 @@ fn format(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evaluate, format);
+/// One predicate in each form that it could have. Denied, since no index can answer then; no event has any of the values.
+fn operands(criterion: &mut Criterion) {
+    let events = events();
+    let mut group = criterion.benchmark_group("operands");
+    group.throughput(Throughput::Elements(events.len() as u64));
+    for count in [1, 4, 16, 256] {
+        let each = |form: &str| -> Vec<String> {
+            (0..count).map(|n| form.replace('N', &n.to_string())).collect()
+        };
+        let mut forms = vec![
+            ("in", format!("ka.user.name in ({})", each("someone-N").join(", "))),
+            ("or of =", each("ka.user.name = someone-N").join(" or ")),
+            ("pmatch", format!("ka.user.name pmatch ({})", each("/home/N").join(", "))),
+            ("or of startswith", each("ka.user.name startswith /home/N").join(" or ")),
+            ("or of contains", each("ka.useragent contains scanner-N").join(" or ")),
+        ];
+        // A pattern has at most 255 bytes.
+        if count <= 16 {
+            let words = each("scanner-N").join("|");
+            forms.push(("one regex", format!("ka.useragent regex \".*({words}).*\"")));
+        }
+        for (name, condition) in forms {
+            let program = compile(&format!(
+                "- {{rule: r, desc: d, condition: 'not ({condition})', source: {SOURCE}, priority: INFO, output: o}}\n"
+            ));
+            let mut evaluator = Evaluator::new();
+            assert_eq!(evaluate_all(&mut evaluator, &program, &events), events.len());
+            group.bench_function(BenchmarkId::new(name, count), |bencher| {
+                bencher.iter(|| black_box(evaluate_all(&mut evaluator, &program, &events)));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, evaluate, format, operands);
 criterion_main!(benches);

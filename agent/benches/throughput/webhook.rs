@@ -26,6 +26,8 @@ pub(crate) fn bodies(log: &[u8]) -> Vec<Vec<u8>> {
 /// Posts every body once over several connections, and returns the events per second.
 pub(crate) fn throughput(address: SocketAddr, bodies: &[Vec<u8>]) -> f64 {
     let next = AtomicUsize::new(0);
+    // Until then the agent loads its rules.
+    Connection::open(address).unwrap();
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
