@@ -158,11 +158,23 @@ impl BatchEvaluator {
         self.helpers.as_ref().map_or(0, |helpers| helpers.workers.len())
     }
 
-    /// Puts new states of plugins in the place of theirs: on the source's own thread, and of each helper.
-    pub(crate) fn replace_states(&mut self, own: PluginStates, helpers: Vec<PluginStates>) {
+    /// Puts new states of plugins in the place of theirs: on the source's own thread, and of each helper. Returns those that
+    /// the helpers had.
+    pub(crate) fn replace_states(
+        &mut self,
+        own: PluginStates,
+        helpers: Vec<PluginStates>,
+    ) -> Vec<PluginStates> {
         self.own.replace_states(own);
         let workers = self.helpers.iter_mut().flat_map(|helpers| &mut helpers.workers);
-        workers.zip(helpers).for_each(|(worker, new)| worker.replace_states(new));
+        workers.zip(helpers).map(|(worker, new)| worker.replace_states(new)).collect()
+    }
+
+    /// Takes back, of what [`BatchEvaluator::replace_states`] returned, the states of the plugin that produces the events.
+    pub(crate) fn restore_input(&mut self, mut helpers: Vec<PluginStates>) {
+        let input = self.source.input;
+        helpers.iter_mut().for_each(|states| states.retain(|(index, _)| *index == input));
+        self.replace_states(PluginStates::new(), helpers);
     }
 
     /// Whether plugins share state tables, so that a new state of one takes new states of all.
@@ -198,6 +210,13 @@ impl BatchEvaluator {
     pub(crate) fn extractors(&mut self) -> impl Iterator<Item = &mut Plugin> {
         self.own.states.iter_mut().map(|(_, plugin)| plugin)
     }
+
+    /// All states but the one that produces the events.
+    pub(crate) fn states(&mut self) -> impl Iterator<Item = &mut Plugin> {
+        let helpers = self.helpers.iter_mut().flat_map(|helpers| &mut helpers.workers);
+        let workers = [&mut self.own].into_iter().chain(helpers);
+        workers.flat_map(|worker| &mut worker.states).map(|(_, plugin)| plugin)
+    }
 }
 
 impl Helpers {
@@ -220,11 +239,14 @@ impl Worker {
         Worker { states, evaluator: Evaluator::new(), detections: Vec::new() }
     }
 
-    fn replace_states(&mut self, new: PluginStates) {
-        for (index, plugin) in new {
+    /// Returns those that it had.
+    fn replace_states(&mut self, new: PluginStates) -> PluginStates {
+        let replace = |(index, plugin)| {
             let old = self.states.iter_mut().find(|(old, _)| *old == index);
-            old.expect("every plugin in use has a state").1 = plugin;
-        }
+            let (_, old) = old.expect("every plugin in use has a state");
+            (index, std::mem::replace(old, plugin))
+        };
+        new.into_iter().map(replace).collect()
     }
 
     /// Evaluates events of the batch until all are taken. Who has the input extracts with the state that produced them.

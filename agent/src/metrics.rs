@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 use rules_engine::RuleInfo;
 
 pub(crate) use self::facts::{EnabledSource, Facts, FileHash, Files, now_ns};
+pub(crate) use self::plugins::add_metrics;
 pub(crate) use self::rule_costs::{RuleCosts, RuleRow, SourceCosts, TIMED_EVERY};
 pub(crate) use self::snapshot::{SnapshotSetup, Snapshots, SnapshotsError};
 

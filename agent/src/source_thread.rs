@@ -3,6 +3,7 @@
 mod capture;
 mod life;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::config::OnFailure;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
-use crate::metrics::{Metrics, SourceCounters, now_ns};
+use crate::metrics::{Metrics, SourceCounters, add_metrics, now_ns};
 use crate::outputs::{AlertSender, OutputClosed};
 use crate::readiness::Readiness;
 use crate::shutdown::Request;
@@ -214,6 +215,9 @@ impl SourceThread {
         // Else the events come again, unless the plugin has no way to ask for them.
         let is_complete = input.plugin().crash().is_none();
         if is_complete {
+            if self.counters.events.get() == 0 {
+                tracing::info!("First events of source '{}'", self.event_source);
+            }
             self.counters.events.inc_by(events.len() as u64);
             self.metrics.evaluated(&self.event_source, of_batch);
         }
@@ -230,11 +234,13 @@ impl SourceThread {
         Ok(())
     }
 
-    /// Asks all plugins of the source for their metrics, and notes what they did wrong: only this thread may call them.
+    /// Asks all plugins of the source for their metrics, and notes what they did wrong: only this thread may call them. What
+    /// several states of a plugin tell is added up.
     fn store_plugin_metrics(&mut self, stream: &mut EventStream) {
         let (metrics, event_source) = (&self.metrics, &self.event_source);
-        let store = |library: &Library, told: Vec<Metric>, protocol_errors| {
-            metrics.store_plugin(library.name(), event_source, told);
+        let mut sums = BTreeMap::new();
+        let mut store = |library: &Library, told: Vec<Metric>, protocol_errors| {
+            add_metrics(sums.entry(library.name().to_owned()).or_default(), told);
             metrics.protocol_errors(library.name(), event_source).inc_by(protocol_errors);
         };
         self.counters.async_lost.inc_by(self.capture.queue.take_lost());
@@ -250,10 +256,13 @@ impl SourceThread {
         }
         let protocol_errors = stream.take_protocol_errors();
         store(stream.plugin().library(), told, protocol_errors);
-        for plugin in self.evaluator.extractors() {
+        for plugin in self.evaluator.states() {
             let told = if self.asks_plugins_for_metrics { plugin.metrics() } else { Vec::new() };
             let protocol_errors = plugin.take_protocol_errors();
             store(plugin.library(), told, protocol_errors);
+        }
+        for (plugin, told) in sums {
+            metrics.store_plugin(&plugin, event_source, told);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, CONFIGMAP_RULE, Setup, configmap_event, configmap_event_by};
 use crate::http;
@@ -96,5 +97,85 @@ fn a_batch_stays_in_order_after_a_reload_that_gives_plugins_new_states() {
     setup.write("config.yaml", &changed);
     agent.wait_for_log("Rules reloaded");
     post_batch(&setup, &mut agent, "after");
+    agent.stop();
+}
+
+const MISBEHAVING_RULE: &str = "
+- rule: Counted
+  desc: Any event.
+  condition: evt.num > 0
+  output: Counted %evt.num value=%bad.payload. %bad.two_values
+  priority: INFO
+  source: misbehaving
+";
+
+const EVENTS_OF_MISBEHAVING: usize = 4_000;
+
+/// The plugin `misbehaving`, which gives one large batch and then nothing.
+fn setup_misbehaving(mode: &str) -> Setup {
+    let setup = Setup::new();
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let config = config.replace("load_plugins: [k8saudit, json]", "load_plugins: [misbehaving]");
+    let plugin = format!(
+        "plugins:
+  - name: misbehaving
+    library_path: libmisbehaving_plugin.so
+    init_config: {{mode: {mode}}}
+    open_params: {EVENTS_OF_MISBEHAVING},idle
+"
+    );
+    let threads = "evaluation_threads: 4\n";
+    setup.write("config.yaml", &(config.replace("plugins:\n", &plugin) + threads));
+    setup.write("rules.yaml", MISBEHAVING_RULE);
+    setup
+}
+
+/// In the mode `async-events-only` no field of these events has a value.
+#[test]
+fn all_threads_go_back_to_the_old_settings_and_get_the_new_ones_when_these_work() {
+    let setup = setup_misbehaving("usual");
+    let mut agent = setup.start(&[]);
+    let all = EVENTS_OF_MISBEHAVING;
+    agent.wait_for_alert(&format!("Counted {all} value={all}."));
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let config = config.replace("mode: usual", "mode: async-events-only");
+    setup.write("config.yaml", &config.replace(&format!("{all},idle"), "fail"));
+    agent.wait_for_log("cannot be opened with its new settings, the old ones stay in force");
+    agent.wait_for_alert(&format!("Counted {} value={all}.", 2 * all));
+    setup.write("config.yaml", &config);
+    agent.wait_for_alert(&format!("Counted {} value=<NA>.", 3 * all));
+    let finished = agent.stop();
+    assert_eq!(finished.stdout.matches("value=<NA>.").count(), all, "{}", finished.stderr);
+    assert_eq!(finished.stdout.matches("value=").count(), 3 * all);
+}
+
+#[test]
+fn what_the_states_of_all_threads_tell_and_do_wrong_is_added_up() {
+    let setup = setup_misbehaving("metrics");
+    let agent = setup.start(&[
+        "-o",
+        "metrics.enabled=true",
+        "-o",
+        "webserver.prometheus_metrics_enabled=true",
+    ]);
+    let expected = [
+        // One for each event, whichever thread asked.
+        format!(
+            "falcosecurity_falco_plugin_protocol_errors_total{{plugin=\"misbehaving\",source=\"misbehaving\"}} {EVENTS_OF_MISBEHAVING}"
+        ),
+        "falcosecurity_plugins_misbehaving_u32_total{source=\"misbehaving\"} 4".to_owned(),
+        "falcosecurity_plugins_misbehaving_int_total{source=\"misbehaving\"} 12".to_owned(),
+        "falcosecurity_plugins_misbehaving_double_total{source=\"misbehaving\"} 2.0".to_owned(),
+    ];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let metrics = http::get(setup.webserver_port, "/metrics").body;
+        let has = |line: &String| metrics.lines().any(|other| other == line);
+        if expected.iter().all(has) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        std::thread::yield_now();
+    }
     agent.stop();
 }

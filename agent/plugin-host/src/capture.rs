@@ -20,7 +20,7 @@ impl Extractor<'_> {
     ///
     /// # Errors
     ///
-    /// When the plugin fails.
+    /// When the plugin fails. It is to hear of the end all the same, as in Falco: it may have begun something.
     pub fn open_capture(&mut self) -> Result<(), CallError> {
         const FUNCTION: &str = "capture_open";
         let Some(local) = self.plugin.local() else { return Ok(()) };
@@ -32,12 +32,10 @@ impl Extractor<'_> {
         if rc == ReturnCode::Success {
             return Ok(());
         }
-        let error = self.plugin.call_error(FUNCTION);
-        self.plugin.owner.routines().close();
-        Err(error)
+        Err(self.plugin.call_error(FUNCTION))
     }
 
-    /// Tells the plugin that the event source is closed, and waits for its routines to end.
+    /// Tells the plugin that the event source is closed, if it was told of the opening, and waits for its routines to end.
     pub fn close_capture(&mut self) {
         let Some(local) = self.plugin.local() else { return };
         let Some(capture) = local.functions.capture else { return };

@@ -237,14 +237,7 @@ impl EventStream {
         // SAFETY: the plugin keeps `count` pointers at `events` until the next call of `next_batch`
         // or `close`; both need `&mut self`, which the lifetime of the batch forbids.
         let events = unsafe { batch_of(events, count) };
-        let (accepted, fault) = adopt(events, self.plugin_id, self.plugin.library.name());
-        if let Some(fault) = fault {
-            self.end = Some(fault.clone());
-            if accepted == 0 {
-                return Err(fault);
-            }
-        }
-        Ok(Batch { events: &events[..accepted], plugin: &mut self.plugin })
+        adopt(events, self.plugin_id, &mut self.plugin, &mut self.end)
     }
 
     /// Whether the plugin was asked for a batch and has not answered yet, though [`NoBatch::Timeout`] was. Only a plugin in a
@@ -270,15 +263,7 @@ impl EventStream {
                 return Err(end);
             }
         }
-        let events = batch.events();
-        let (accepted, fault) = adopt(events, self.plugin_id, self.plugin.library.name());
-        if let Some(fault) = fault {
-            self.end = Some(fault.clone());
-            if accepted == 0 {
-                return Err(fault);
-            }
-        }
-        Ok(Batch { events: &events[..accepted], plugin: &mut self.plugin })
+        adopt(batch.events(), self.plugin_id, &mut self.plugin, &mut self.end)
     }
 
     /// What to answer when the plugin gave nothing.
@@ -296,18 +281,27 @@ impl EventStream {
     }
 }
 
-/// Checks and completes the events up to the first bad one; says how many are good, and what is
-/// wrong with the bad one.
-fn adopt(events: &[*mut EventHeader], plugin_id: u32, plugin: &str) -> (usize, Option<NoBatch>) {
+/// Checks and completes the events up to the first bad one, which is why the stream comes to its `end`.
+fn adopt<'a>(
+    events: &'a [*mut EventHeader],
+    plugin_id: u32,
+    plugin: &'a mut Plugin,
+    end: &mut Option<NoBatch>,
+) -> Result<Batch<'a>, NoBatch> {
     let now_ns = now_ns();
     for (index, &event) in events.iter().enumerate() {
         // SAFETY: the plugin passes events to the host, which may change them until it asks
         // for the next batch; null and lengths that make no sense are refused.
         if let Err(source) = unsafe { event::adopt(event, plugin_id, now_ns) } {
-            return (index, Some(NoBatch::Malformed { plugin: plugin.to_owned(), source }));
+            let fault = NoBatch::Malformed { plugin: plugin.library.name().to_owned(), source };
+            *end = Some(fault.clone());
+            return match index {
+                0 => Err(fault),
+                accepted => Ok(Batch { events: &events[..accepted], plugin }),
+            };
         }
     }
-    (events.len(), None)
+    Ok(Batch { events, plugin })
 }
 
 /// A null array counts as one null event, so that it is reported like one.

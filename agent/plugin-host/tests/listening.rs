@@ -156,6 +156,12 @@ fn plugins_are_told_in_order_when_the_source_opens_and_closes() {
     let error = begun.unwrap_err().to_string();
     assert!(error.contains("capture_open of plugin census failed: asked not to listen"), "{error}");
     drop(stream);
+    // It may have begun something before it failed.
+    assert!(
+        log.text().ends_with("capture opens; adding stops; capture closes; the state ends"),
+        "{}",
+        log.text()
+    );
 }
 
 #[test]

@@ -51,6 +51,27 @@ impl PluginMetrics {
     }
 }
 
+/// Adds what one more state of a plugin tells to what others told. A number that may fall is a sum too: what all of them hold.
+pub(crate) fn add_metrics(sums: &mut Vec<Metric>, told: Vec<Metric>) {
+    for metric in told {
+        match sums.iter_mut().find(|sum| sum.name == metric.name) {
+            Some(sum) => sum.value = plus(sum.value, metric.value),
+            None => sums.push(metric),
+        }
+    }
+}
+
+/// The newer one, if a plugin cannot decide on a type.
+fn plus(one: MetricValue, other: MetricValue) -> MetricValue {
+    use MetricValue::{Float, Signed, Unsigned};
+    match (one, other) {
+        (Unsigned(one), Unsigned(other)) => Unsigned(one.saturating_add(other)),
+        (Signed(one), Signed(other)) => Signed(one.saturating_add(other)),
+        (Float(one), Float(other)) => Float(one + other),
+        _ => other,
+    }
+}
+
 impl Collector for PluginMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.lock().iter().try_for_each(|(name, series)| series.encode(name, &mut encoder))

@@ -40,14 +40,16 @@ impl Reload {
             let opens_anew = !in_force.opens_alike(settings);
             let others = self.extractors(name).filter(|&index| index != handle.input);
             let others: Vec<_> = others.collect();
-            let extractors = self.new_states(&others, config)?;
+            let new_states =
+                |plugins: &[usize]| self.new_states(plugins, handle.input, &in_force, config);
+            let extractors = new_states(&others)?;
             if in_force.is_same(settings) && extractors.is_empty() {
                 continue;
             }
             let input =
                 opens_anew.then(|| self.init(input, settings, &StateTables::new())).transpose()?;
             let of_helper = [&[handle.input], &others[..]].concat();
-            let helpers = (0..handle.helpers).map(|_| self.new_states(&of_helper, config));
+            let helpers = (0..handle.helpers).map(|_| new_states(&of_helper));
             let helpers = helpers.collect::<Result<_, _>>()?;
             all.push((changes, Change { settings: settings.clone(), input, extractors, helpers }));
         }
@@ -101,14 +103,22 @@ impl Reload {
         source.expect("it was opened")
     }
 
-    /// New states of those among `plugins` whose configuration changes.
-    fn new_states(&self, plugins: &[usize], config: &Config) -> Result<PluginStates, InitError> {
+    /// New states of those among `plugins` whose configuration changes. The source of `input` may still be open with older
+    /// settings than those of the last reload, or be about to be opened with those.
+    fn new_states(
+        &self,
+        plugins: &[usize],
+        input: usize,
+        in_force: &PluginConfig,
+        config: &Config,
+    ) -> Result<PluginStates, InitError> {
         let mut states = Vec::new();
         for &index in plugins {
             let plugin = &self.plugins.loaded[index];
             let settings = |config| settings_of(plugin, config);
             if let (Some(old), Some(new)) = (settings(&self.config), settings(config))
-                && old.init_config != new.init_config
+                && (old.init_config != new.init_config
+                    || index == input && in_force.init_config != new.init_config)
             {
                 states.push((index, self.init(plugin, new, &StateTables::new())?));
             }

@@ -23,7 +23,7 @@ impl Capture {
     ///
     /// # Errors
     ///
-    /// When the source cannot be opened, or a plugin fails to begin.
+    /// When the source cannot be opened, or a plugin fails to begin. Then the others are told that it is closed.
     pub(crate) fn open(
         &self,
         plugin: Plugin,
@@ -31,7 +31,12 @@ impl Capture {
         evaluator: &mut BatchEvaluator,
     ) -> Result<EventStream, OpenError> {
         let mut stream = plugin.open(params)?;
-        self.begin(stream.extractor(), evaluator).map_err(OpenError::Failed)?;
+        if let Err(error) = self.begin(stream.extractor(), evaluator) {
+            stream.close();
+            self.stop_adding(stream.extractor(), evaluator);
+            self.end(stream.extractor(), evaluator);
+            return Err(OpenError::Failed(error));
+        }
         Ok(stream)
     }
 

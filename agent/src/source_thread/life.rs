@@ -154,8 +154,10 @@ impl SourceThread {
 
     /// Opens the source with new settings, or with the old ones again if these do not work.
     fn open_changed(&mut self, change: Change) -> Result<EventStream, SourceFailure> {
-        let old = self.input.settings.clone();
-        let plugin = self.settings_changed(change).expect("the source is to be opened anew");
+        let Change { settings, input, extractors, helpers } = change;
+        let plugin = input.expect("the source is to be opened anew");
+        let of_helpers = self.evaluator.replace_states(extractors, helpers);
+        let old = std::mem::replace(&mut self.input.settings, settings);
         let params = &self.input.settings.open_params;
         self.capture.open(plugin, params, &mut self.evaluator).or_else(|error| {
             tracing::error!(
@@ -164,6 +166,8 @@ impl SourceThread {
                 with_causes(&error)
             );
             self.input.settings = old;
+            // The new settings of other plugins are in force.
+            self.evaluator.restore_input(of_helpers);
             self.input.open(&self.capture, &mut self.evaluator)
         })
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 use std::ptr;
+use std::time::Duration;
 
 use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_event_input, ss_plugin_t};
 
@@ -101,6 +102,12 @@ unsafe extern "C-unwind" fn plugin_next_batch(
     // SAFETY: the instance was made by `open`.
     let instance = unsafe { &mut *instance.cast::<Instance>() };
     let next = instance.steps.next().unwrap_or_else(|| "eof".to_owned());
+    if next == "idle" {
+        // From now on.
+        instance.steps = vec![next].into_iter();
+        std::thread::sleep(Duration::from_millis(5));
+        return TIMEOUT;
+    }
     let Some(rc) = step(&next, state, instance) else { return TIMEOUT };
     // SAFETY: the host passes a place for the count.
     unsafe {
