@@ -10,6 +10,10 @@ COPY --from=build /src/target/release/shikra /usr/local/bin/
 COPY --from=build /src/target/release/libk8saudit.so /src/target/release/libjson.so /src/target/release/libfiletail.so \
     /usr/local/share/shikra/plugins/
 COPY rules/*.yaml /usr/local/share/shikra/rules/
+# A configuration to begin with; mount your own over the folder. Its relative paths start here.
+WORKDIR /etc/shikra
+COPY config/shikra.yaml ./
+RUN ln -s /usr/local/share/shikra/rules rules
 USER 65534
 # No entry point: Falco's chart gives the whole command line.
 CMD ["/usr/local/bin/shikra", "-c", "/etc/shikra/shikra.yaml"]

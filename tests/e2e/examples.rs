@@ -27,6 +27,56 @@ fn the_rule_of_the_readme_is_right() {
 }
 
 #[test]
+fn the_alert_of_the_readme_is_what_is_raised() {
+    let setup = Setup::new();
+    let path = |name: &str| format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"));
+    let event = format!("plugins[0].open_params={}", path("tests/fixtures/configmap-event.json"));
+    let rules = path("rules/k8s_audit_rules.yaml");
+    let arguments = ["-r", &rules, "-o", &event, "-o", "time_format_iso_8601=false"];
+    let printed = run(&setup, &arguments);
+    let alert = between(&read("README.md"), "prints the alert:\n\n```\n", "\n```");
+    assert_eq!(printed.lines().next(), Some(alert.as_str()));
+}
+
+/// What a command of the README prints there.
+#[track_caller]
+fn printed_in_readme(command: &str) -> String {
+    between(&read("README.md"), &format!("$ target/release/shikra {command}"), "```")
+        .split_once('\n')
+        .expect("a line follows the command")
+        .1
+        .to_owned()
+}
+
+#[test]
+fn the_first_rule_of_the_readme_says_what_stands_there() {
+    let setup = Setup::new();
+    let readme = read("README.md");
+    let rule = between(&readme, "write `my_rules.yaml`:\n\n```yaml\n", "```");
+    setup.write("my_rules.yaml", &rule);
+    let broken = setup.run(&["-V", "my_rules.yaml"]);
+    let shown = printed_in_readme("-c config/shikra.yaml -V my_rules.yaml");
+    assert!(broken.stderr.contains(shown.trim_end()), "{broken:?}");
+
+    setup.write("my_rules.yaml", &rule.replace("resuorce", "resource"));
+    setup.write("my_tests.yaml", &between(&readme, "what the rule is to do:\n\n```yaml\n", "```"));
+    let tested = setup.run(&["test", "-c", "config.yaml", "my_tests.yaml"]);
+    assert_eq!(tested.stdout.trim_end(), printed_in_readme("test ").trim_end());
+
+    setup.write("event.json", &between(&readme, "$ echo '", "' > event.json"));
+    let rule = "Production Pod Deleted";
+    let explain =
+        ["explain", "-c", "config.yaml", "-r", "my_rules.yaml", "event.json", "--rule", rule];
+    assert_eq!(run(&setup, &explain).trim_end(), printed_in_readme("explain ").trim_end());
+
+    let better = setup.path("my_rules.yaml");
+    let text = fs::read_to_string(&better).unwrap();
+    fs::write(&better, text.replace("ka.verb = delete ", "ka.verb in (delete, deletecollection) "))
+        .unwrap();
+    assert_eq!(run(&setup, &["test", "-c", "config.yaml", "my_tests.yaml"]), "3 passed, 0 failed");
+}
+
+#[test]
 fn the_configuration_in_the_manifest_is_right() {
     let setup = Setup::new();
     let manifest = read("config/daemonset.yaml");
