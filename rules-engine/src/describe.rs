@@ -12,7 +12,7 @@ use crate::condition::ast::{Ast, Check, Term, Test};
 use crate::condition::parse;
 use crate::field::Provider;
 use crate::load::{Environment, Ruleset, SYSCALL};
-use crate::program::RuleToCompile;
+use crate::output::OutputTemplate;
 use crate::ruleset::{
     ExceptionShape, Findings, List, Lists, MAX_CONDITION_DEPTH, Macro, Macros, PluginRequirement,
     Rule, folded_condition, for_each_check, for_each_field, for_each_macro,
@@ -29,14 +29,7 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    pub(crate) fn new<'r>(
-        rules: impl Iterator<Item = (&'r RuleToCompile, String)>,
-        environment: &Environment,
-    ) -> Self {
-        let outputs = rules.map(|(rule, output)| {
-            let fields = rule.output.fields().iter().map(|field| field.text.clone()).collect();
-            (rule.info.name.clone(), (output, fields))
-        });
+    pub(crate) fn new(environment: &Environment) -> Self {
         let classes = environment.sources.iter().flat_map(|source| &source.fields.classes);
         let plugins = classes
             .filter(|class| matches!(class.provider, Provider::Plugin(_)))
@@ -44,7 +37,12 @@ impl Described {
                 let name = class.name.trim_end_matches(" (plugin)");
                 class.fields.iter().map(move |field| (field.name.clone(), name.to_owned()))
             });
-        Described { outputs: outputs.collect(), plugins: plugins.collect() }
+        Described { outputs: FxHashMap::default(), plugins: plugins.collect() }
+    }
+
+    pub(crate) fn add(&mut self, rule: &str, output: String, template: &OutputTemplate) {
+        let fields = template.fields().iter().map(|field| field.text.clone()).collect();
+        self.outputs.insert(rule.to_owned(), (output, fields));
     }
 
     fn plugins_of<'f>(&self, fields: impl Iterator<Item = &'f String>) -> BTreeSet<&str> {

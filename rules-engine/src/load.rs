@@ -6,11 +6,11 @@ use rustc_hash::FxHashMap;
 
 use crate::describe::Described;
 use crate::detection::RuleInfo;
-use crate::diagnostic::{Code, Diagnostic, FileReport};
+use crate::diagnostic::{Code, Context, Diagnostic, FileReport};
 use crate::field::FieldCatalogue;
 use crate::priority::Priority;
-use crate::program::Program;
-use crate::ruleset::{Compiled, Definitions, Findings, check_requirements, compile, read};
+use crate::program::{Program, ProgramBuilder, RuleToCompile};
+use crate::ruleset::{CheckedRule, Definitions, Findings, Rule, check_requirements, compile, read};
 use crate::schema::SchemaStatus;
 use crate::selection::select;
 use crate::text::RulesText;
@@ -175,18 +175,26 @@ impl Ruleset {
 pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings) -> Load {
     let mut definitions = Definitions::default();
     let mut reports = Vec::with_capacity(files.len());
-    let mut compiled = Compiled::default();
+    let mut builder = RulesetBuilder::new(&definitions, environment, settings);
     let mut is_successful = true;
-    for file in files {
+    for (position, file) in files.iter().enumerate() {
         let text = Arc::new(RulesText::new(&file.name, &file.content));
         let mut findings = Findings::default();
         let schema = read(&text, &mut definitions, &environment.sources, &mut findings);
-        compiled = Compiled::default();
+        let mut skipped = Vec::new();
         // What is missing because it could not be read would only cause more errors.
         if findings.errors.is_empty() {
-            compiled = compile(&definitions, environment, settings, &mut findings);
+            builder = RulesetBuilder::new(&definitions, environment, settings);
+            // Only when all files are read is it known what a rule says.
+            let is_last = position + 1 == files.len();
+            let mut take = |at: usize, rule: &Rule, checked| {
+                if is_last {
+                    builder.add(at, rule, checked);
+                }
+            };
+            skipped = compile(&definitions, environment, settings, &mut findings, &mut take);
         }
-        let report = report(&text, schema, &compiled, settings, findings);
+        let report = report(&text, schema, &skipped, settings, findings);
         is_successful &= report.is_successful();
         reports.push(report);
         if !is_successful && settings.stop_at_first_error {
@@ -194,7 +202,7 @@ pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings)
         }
     }
     let requirements = check_requirements(&definitions.plugin_requirements, &environment.plugins);
-    let ruleset = is_successful.then(|| ruleset(definitions, compiled, environment, settings));
+    let ruleset = is_successful.then(|| builder.finish(definitions));
     Load { reports, requirements, ruleset }
 }
 
@@ -202,13 +210,13 @@ pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings)
 fn report(
     file: &Arc<RulesText>,
     schema: SchemaStatus,
-    compiled: &Compiled,
+    skipped: &[Context],
     settings: &Settings,
     mut findings: Findings,
 ) -> FileReport {
     let is_validation = !settings.stop_at_first_error;
     let mut skipped_syscall_rules = 0;
-    for rule in &compiled.skipped {
+    for rule in skipped {
         if is_validation {
             let message = format!("Unknown source {SYSCALL}, skipping");
             findings.warning(Diagnostic::new(Code::UnknownSource, message, rule));
@@ -226,27 +234,62 @@ fn report(
     }
 }
 
-fn ruleset(
-    definitions: Definitions,
-    mut compiled: Compiled,
-    environment: &Environment,
-    settings: &Settings,
-) -> Ruleset {
-    let active = select(&compiled.rules, settings.priority, &settings.selections);
-    let rules: Vec<Arc<RuleInfo>> =
-        compiled.rules.iter().map(|rule| rule.rule.info.clone()).collect();
-    let outputs = compiled.rules.iter_mut();
-    let outputs = outputs.map(|rule| (&rule.rule, std::mem::take(&mut rule.output_text)));
-    let described = Described::new(outputs, environment);
-    let mut to_compile: Vec<_> = compiled.rules.into_iter().map(|rule| Some(rule.rule)).collect();
-    let mut programs = FxHashMap::default();
-    for source in &environment.sources {
-        let of_source = |position: &&usize| rules[**position].source == source.name;
-        let active = active.iter().filter(of_source);
-        let active = active.filter_map(|&position| to_compile[position].take()).collect();
-        let program =
-            Program::compile(&source.name, active, settings.rule_matching, &source.fields);
-        programs.insert(source.name.clone(), Arc::new(program));
+/// Puts rules together that were checked.
+struct RulesetBuilder<'a> {
+    environment: &'a Environment,
+    matching: RuleMatching,
+    /// Of each rule that is defined, among those that are active.
+    ranks: Vec<Option<usize>>,
+    rules: Vec<Arc<RuleInfo>>,
+    described: Described,
+    /// One for each source.
+    programs: Vec<ProgramBuilder<'a>>,
+}
+
+impl<'a> RulesetBuilder<'a> {
+    fn new(definitions: &Definitions, environment: &'a Environment, settings: &Settings) -> Self {
+        let sources = environment.sources.iter();
+        RulesetBuilder {
+            environment,
+            matching: settings.rule_matching,
+            ranks: select(definitions.rules.as_slice(), settings.priority, &settings.selections),
+            rules: Vec::new(),
+            described: Described::new(environment),
+            programs: sources.map(|source| ProgramBuilder::new(&source.fields)).collect(),
+        }
     }
-    Ruleset { programs, rules, definitions, described }
+
+    /// Adds the rule that is defined at a position.
+    fn add(&mut self, position: usize, rule: &Rule, checked: CheckedRule) {
+        let CheckedRule { condition, output } = checked;
+        let info = Arc::new(RuleInfo {
+            name: rule.name.clone(),
+            priority: rule.priority,
+            source: rule.source.clone(),
+            tags: rule.tags.iter().cloned().collect(),
+            position: self.rules.len(),
+        });
+        self.described.add(&rule.name, output.text, &output.template);
+        self.rules.push(Arc::clone(&info));
+        let mut sources = self.environment.sources.iter();
+        let source = sources.position(|source| source.name == rule.source);
+        if let (Some(source), Some(rank)) = (source, self.ranks[position]) {
+            let (output, extra_fields) = (output.template, output.extra_fields);
+            let rule = RuleToCompile { info, condition, output, extra_fields };
+            self.programs[source].add(rank, rule);
+        }
+    }
+
+    fn finish(self, definitions: Definitions) -> Ruleset {
+        let sources = self.environment.sources.iter().map(|source| &source.name);
+        let programs = sources.zip(self.programs).map(|(source, program)| {
+            (source.clone(), Arc::new(program.finish(source, self.matching)))
+        });
+        Ruleset {
+            programs: programs.collect(),
+            rules: self.rules,
+            definitions,
+            described: self.described,
+        }
+    }
 }

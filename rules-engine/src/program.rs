@@ -32,7 +32,7 @@ use crate::detection::RuleInfo;
 use crate::field::{FieldType, Provider};
 use crate::load::RuleMatching;
 
-pub(crate) use compile::RuleToCompile;
+pub(crate) use compile::{ProgramBuilder, RuleToCompile};
 pub use cost::RuleCost;
 pub use evaluate::{Clock, Evaluator, EventInfo, Extract};
 pub(crate) use values::ValueStore;

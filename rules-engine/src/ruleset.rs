@@ -15,7 +15,7 @@ mod read_list;
 mod read_rule;
 mod walk;
 
-pub(crate) use compile::{Compiled, CompiledRule, compile};
+pub(crate) use compile::{CheckedRule, compile};
 pub(crate) use exception::{exception_condition, folded_condition};
 pub(crate) use list::Lists;
 pub(crate) use macros::{Macros, misused_list, syntax_diagnostic};

@@ -2,38 +2,42 @@
 
 use crate::load::Selection;
 use crate::priority::Priority;
-use crate::ruleset::CompiledRule;
+use crate::ruleset::Rule;
 
-/// The positions of the active rules in order of evaluation.
+/// The ranks of the rules in order of evaluation; `None` for a rule that is not active.
 ///
 /// Rules less severe than `priority` are out for good. Then the selections act one by one; enabling
 /// a disabled rule puts it last.
 ///
 /// Source: `falco_engine::enable_rule_by_name` and its kin, engine 0.63.
 pub(crate) fn select(
-    rules: &[CompiledRule],
+    rules: &[Rule],
     priority: Priority,
     selections: &[Selection],
-) -> Vec<usize> {
-    let is_candidate = |position: &usize| rules[*position].rule.info.priority <= priority;
-    let candidates: Vec<usize> = (0..rules.len()).filter(is_candidate).collect();
-    let mut active: Vec<usize> =
-        candidates.iter().copied().filter(|&position| rules[position].is_enabled).collect();
+) -> Vec<Option<usize>> {
+    let is_candidate = |rule: &Rule| rule.priority <= priority;
+    let is_active = |rule: &Rule| is_candidate(rule) && rule.is_enabled;
+    let mut ranks: Vec<_> =
+        rules.iter().enumerate().map(|(at, rule)| is_active(rule).then_some(at)).collect();
+    let mut last = rules.len();
     for selection in selections {
         let by_name = selection.rule.as_deref().map(Criterion::Name);
         let by_tag = selection.tag.as_deref().map(Criterion::Tag);
         for criterion in by_name.into_iter().chain(by_tag) {
-            let is_meant = |position: &usize| criterion.applies_to(&rules[*position]);
-            if selection.enable {
-                let added = candidates.iter().filter(|at| is_meant(at) && !active.contains(at));
-                let added: Vec<usize> = added.copied().collect();
-                active.extend(added);
-            } else {
-                active.retain(|position| !is_meant(position));
+            for (rule, rank) in rules.iter().zip(&mut ranks) {
+                if !is_candidate(rule) || !criterion.applies_to(rule) {
+                    continue;
+                }
+                if !selection.enable {
+                    *rank = None;
+                } else if rank.is_none() {
+                    *rank = Some(last);
+                    last += 1;
+                }
             }
         }
     }
-    active
+    ranks
 }
 
 enum Criterion<'a> {
@@ -42,11 +46,10 @@ enum Criterion<'a> {
 }
 
 impl Criterion<'_> {
-    fn applies_to(&self, rule: &CompiledRule) -> bool {
-        let info = &rule.rule.info;
-        match self {
-            Criterion::Name(pattern) => matches_wildcard(pattern, &info.name),
-            Criterion::Tag(tag) => info.tags.iter().any(|own| own == tag),
+    fn applies_to(&self, rule: &Rule) -> bool {
+        match *self {
+            Criterion::Name(pattern) => matches_wildcard(pattern, &rule.name),
+            Criterion::Tag(tag) => rule.tags.contains(tag),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::field::FieldCatalogue;
 use crate::load::RuleMatching;
 use crate::output::{ExtraValue, OutputTemplate};
 use crate::program::expression::{Expressions, next_id};
-use crate::program::index::Index;
+use crate::program::index::{Demand, Index, Lookups};
 use crate::program::predicate::{CompiledTest, Predicate};
 use crate::program::render::OutputCompiler;
 use crate::program::requirement::Requirement;
@@ -26,46 +26,87 @@ pub(crate) struct RuleToCompile {
     pub(crate) extra_fields: Vec<(String, ExtraValue)>,
 }
 
+/// Compiles the rules of one event source one by one, so that none of them need be kept: ten thousand take some memory.
+#[derive(Debug)]
+pub(crate) struct ProgramBuilder<'a> {
+    conditions: ConditionCompiler<'a>,
+    outputs: OutputCompiler,
+    lookups: Lookups,
+    rules: Vec<RankedRule>,
+}
+
+#[derive(Debug)]
+struct RankedRule {
+    rank: usize,
+    rule: CompiledRule,
+    demand: Option<Demand>,
+}
+
+impl<'a> ProgramBuilder<'a> {
+    /// `catalogue` must be the one that the rules are checked against.
+    pub(crate) fn new(catalogue: &'a FieldCatalogue) -> Self {
+        ProgramBuilder {
+            conditions: ConditionCompiler {
+                expressions: Expressions::new(catalogue),
+                nodes: Vec::new(),
+                predicates: FxHashMap::default(),
+                combinations: FxHashMap::default(),
+            },
+            outputs: OutputCompiler::default(),
+            lookups: Lookups::default(),
+            rules: Vec::new(),
+        }
+    }
+
+    /// Adds an enabled rule. Rules are evaluated in the order of their ranks, which differ.
+    pub(crate) fn add(&mut self, rank: usize, rule: RuleToCompile) {
+        let condition = self.conditions.compile(&rule.condition);
+        let expressions = &mut self.conditions.expressions;
+        let requirement =
+            Requirement::of(&rule.condition, &mut |expression| expressions.intern(expression));
+        let demand = self.lookups.demand(&requirement);
+        let output = self.outputs.compile(&rule.output, &rule.extra_fields, expressions);
+        let rule = CompiledRule { info: rule.info, condition, output };
+        self.rules.push(RankedRule { rank, rule, demand });
+    }
+
+    /// The program for `source`.
+    pub(crate) fn finish(mut self, source: &str, matching: RuleMatching) -> Program {
+        self.rules.sort_unstable_by_key(|rule| rule.rank);
+        let mut demands = Vec::with_capacity(self.rules.len());
+        let mut rules = Vec::with_capacity(self.rules.len());
+        for RankedRule { rule, demand, .. } in self.rules {
+            demands.extend(demand.map(|demand| (RuleId(next_id(rules.len())), demand)));
+            rules.push(rule);
+        }
+        let Expressions { fields, expressions, .. } = self.conditions.expressions;
+        Program {
+            source: source.to_owned(),
+            matching,
+            fields,
+            expressions,
+            nodes: self.conditions.nodes,
+            rules,
+            index: Index::build(self.lookups.lookups, &demands),
+        }
+    }
+}
+
 impl Program {
-    /// Compiles the enabled rules of `source`, given in load order.
+    /// Compiles the enabled rules of `source`, given in the order of evaluation.
     ///
-    /// `catalogue` must be the one that the rules were checked against. Takes the rules, so that
-    /// each is gone once it is compiled: ten thousand need some memory.
+    /// `catalogue` must be the one that the rules were checked against.
     pub(crate) fn compile(
         source: &str,
         rules: Vec<RuleToCompile>,
         matching: RuleMatching,
         catalogue: &FieldCatalogue,
     ) -> Program {
-        let mut conditions = ConditionCompiler {
-            expressions: Expressions::new(catalogue),
-            nodes: Vec::new(),
-            predicates: FxHashMap::default(),
-            combinations: FxHashMap::default(),
-        };
-        let mut outputs = OutputCompiler::default();
-        let mut compiled = Vec::with_capacity(rules.len());
-        let mut requirements = Vec::with_capacity(rules.len());
-        for (position, rule) in rules.into_iter().enumerate() {
-            let condition = conditions.compile(&rule.condition);
-            let expressions = &mut conditions.expressions;
-            requirements.push((
-                RuleId(next_id(position)),
-                Requirement::of(&rule.condition, &mut |expression| expressions.intern(expression)),
-            ));
-            let output = outputs.compile(&rule.output, &rule.extra_fields, expressions);
-            compiled.push(CompiledRule { info: rule.info, condition, output });
+        let mut builder = ProgramBuilder::new(catalogue);
+        for (rank, rule) in rules.into_iter().enumerate() {
+            builder.add(rank, rule);
         }
-        let Expressions { fields, expressions, .. } = conditions.expressions;
-        Program {
-            source: source.to_owned(),
-            matching,
-            fields,
-            expressions,
-            nodes: conditions.nodes,
-            rules: compiled,
-            index: Index::build(requirements),
-        }
+        builder.finish(source, matching)
     }
 }
 

@@ -97,35 +97,15 @@ impl Lookup {
 }
 
 impl Index {
-    /// Builds the tree. Rules that can never match are in none of its leaves.
-    pub(super) fn build(requirements: Vec<(RuleId, Requirement)>) -> Index {
-        let mut lookups: BTreeMap<ExpressionId, (LookupId, Lookup)> = BTreeMap::new();
-        let mut demands = Vec::with_capacity(requirements.len());
-        for (rule, requirement) in requirements {
-            if requirement.can_never_be_met() {
-                continue;
-            }
-            let mut values = Vec::with_capacity(requirement.0.len());
-            for (expression, keys) in &requirement.0 {
-                let next = LookupId(next_id(lookups.len()));
-                let (id, lookup) =
-                    lookups.entry(*expression).or_insert_with(|| (next, Lookup::new(*expression)));
-                values.push((*id, keys.iter().map(|key| lookup.intern(key)).collect()));
-            }
-            demands.push(Demand { rule, values });
-        }
-        let mut lookups: Vec<_> = lookups.into_values().collect();
-        lookups.sort_by_key(|(id, _)| *id);
+    /// Builds the tree from what each rule demands.
+    pub(super) fn build(lookups: Vec<Lookup>, demands: &[(RuleId, Demand)]) -> Index {
         let mut builder = Builder {
             entries_left: demands.len() * ENTRIES_PER_RULE,
             path: Vec::new(),
             nodes: Vec::new(),
         };
         builder.build(&demands.iter().collect::<Vec<_>>());
-        Index {
-            lookups: lookups.into_iter().map(|(_, lookup)| lookup).collect(),
-            nodes: builder.nodes,
-        }
+        Index { lookups, nodes: builder.nodes }
     }
 
     pub(super) fn root(&self) -> &IndexNode {
@@ -138,15 +118,39 @@ impl Index {
 }
 
 /// A rule's requirement with its values numbered.
-struct Demand {
-    rule: RuleId,
-    values: Vec<(LookupId, Vec<Symbol>)>,
-}
+#[derive(Debug, Default)]
+pub(super) struct Demand(Box<[(LookupId, Box<[Symbol]>)]>);
 
 impl Demand {
     fn of(&self, lookup: LookupId) -> Option<&[Symbol]> {
-        let (_, symbols) = self.values.iter().find(|(id, _)| *id == lookup)?;
+        let (_, symbols) = self.0.iter().find(|(id, _)| *id == lookup)?;
         Some(symbols)
+    }
+}
+
+/// Numbers the expressions and the values that rules demand.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    ids: FxHashMap<ExpressionId, LookupId>,
+    pub(super) lookups: Vec<Lookup>,
+}
+
+impl Lookups {
+    /// `None` if the rule can never match; it is to be in no leaf.
+    pub(super) fn demand(&mut self, requirement: &Requirement) -> Option<Demand> {
+        if requirement.can_never_be_met() {
+            return None;
+        }
+        let values = requirement.0.iter().map(|(&expression, keys)| {
+            let id = *self.ids.entry(expression).or_insert_with(|| {
+                let id = LookupId(next_id(self.lookups.len()));
+                self.lookups.push(Lookup::new(expression));
+                id
+            });
+            let lookup = &mut self.lookups[id.index()];
+            (id, keys.iter().map(|key| lookup.intern(key)).collect())
+        });
+        Some(Demand(values.collect()))
     }
 }
 
@@ -158,21 +162,21 @@ struct Builder {
 }
 
 impl Builder {
-    fn build(&mut self, demands: &[&Demand]) -> IndexNodeId {
+    fn build(&mut self, demands: &[&(RuleId, Demand)]) -> IndexNodeId {
         let node = match self.best_lookup(demands) {
             Some(lookup) => self.split(demands, lookup),
-            None => IndexNode::Candidates(demands.iter().map(|demand| demand.rule).collect()),
+            None => IndexNode::Candidates(demands.iter().map(|(rule, _)| *rule).collect()),
         };
         let id = IndexNodeId(next_id(self.nodes.len()));
         self.nodes.push(node);
         id
     }
 
-    fn split(&mut self, demands: &[&Demand], lookup: LookupId) -> IndexNode {
-        let mut branches: BTreeMap<Symbol, Vec<&Demand>> = BTreeMap::new();
+    fn split(&mut self, demands: &[&(RuleId, Demand)], lookup: LookupId) -> IndexNode {
+        let mut branches: BTreeMap<Symbol, Vec<&(RuleId, Demand)>> = BTreeMap::new();
         let mut others = Vec::new();
         for demand in demands {
-            match demand.of(lookup) {
+            match demand.1.of(lookup) {
                 Some(symbols) => {
                     for symbol in symbols {
                         branches.entry(*symbol).or_default().push(demand);
@@ -192,12 +196,12 @@ impl Builder {
 
     /// The look-up that leaves the fewest candidates, if every demanded value and "any other" were
     /// equally likely.
-    fn best_lookup(&self, demands: &[&Demand]) -> Option<LookupId> {
+    fn best_lookup(&self, demands: &[&(RuleId, Demand)]) -> Option<LookupId> {
         if demands.len() <= SMALL || self.entries_left == 0 || self.path.len() == DEEPEST {
             return None;
         }
         let mut uses: BTreeMap<LookupId, LookupUse> = BTreeMap::new();
-        for (lookup, symbols) in demands.iter().flat_map(|demand| &demand.values) {
+        for (lookup, symbols) in demands.iter().flat_map(|(_, demand)| &demand.0) {
             if !self.path.contains(lookup) {
                 let lookup_use = uses.entry(*lookup).or_default();
                 lookup_use.rules += 1;

@@ -10,12 +10,12 @@ use crate::condition::typed::TypedAst;
 use crate::condition::{
     CheckError, CheckErrorKind, Lint, LintKind, Patterns, check_beside, lint, parse,
 };
-use crate::detection::RuleInfo;
 use crate::diagnostic::{Code, Context, Diagnostic};
 use crate::field::FieldCatalogue;
 use crate::load::{Environment, SYSCALL, Settings};
-use crate::program::RuleToCompile;
 use crate::text::TracedText;
+
+pub(crate) use output::CheckedOutput;
 
 use super::{
     Definitions, Findings, Lists, MAX_CONDITION_DEPTH, Macros, Rule, folded_condition,
@@ -29,56 +29,49 @@ const UNKNOWN_FIELD: &str = "filter_check called with nonexistent field ";
 /// searched for in the condition's text.
 const MAX_REPORTED: usize = 50;
 
-/// A rule without errors.
-#[derive(Debug)]
-pub(crate) struct CompiledRule {
-    pub(crate) rule: RuleToCompile,
-    pub(crate) is_enabled: bool,
-    /// The output's text with what the configuration appends, for descriptions.
-    pub(crate) output_text: String,
+/// What a rule without errors asks for and shows.
+pub(crate) struct CheckedRule {
+    pub(crate) condition: TypedAst,
+    pub(crate) output: CheckedOutput,
 }
 
 /// What checking found out about a rule.
 enum Verdict {
-    Fine(Box<CompiledRule>),
+    Fine(Box<CheckedRule>),
     /// It has errors, or it is to be left out; either was reported.
     Out,
     /// It is about system calls, which do not exist here.
     Skipped,
 }
 
-/// The rules of all files read so far.
-#[derive(Debug, Default)]
-pub(crate) struct Compiled {
-    pub(crate) rules: Vec<CompiledRule>,
-    /// The places of rules that were left out for being about system calls.
-    pub(crate) skipped: Vec<Context>,
-}
-
-/// Checks everything that is defined, and reports what is wrong and what is of no use.
+/// Checks everything that is defined, and reports what is wrong and what is of no use. Each rule that is right is handed
+/// to `take` with its position among all; none of them is kept, they are large.
+///
+/// Returns the places of rules that were left out for being about system calls.
 pub(crate) fn compile(
     definitions: &Definitions,
     environment: &Environment,
     settings: &Settings,
     findings: &mut Findings,
-) -> Compiled {
+    take: &mut dyn FnMut(usize, &Rule, CheckedRule),
+) -> Vec<Context> {
     let mut lists = Lists::new(definitions);
     let mut macros = Macros::new(definitions, &mut lists, findings);
-    let mut compiled = Compiled::default();
+    let mut skipped = Vec::new();
     let patterns = Patterns::default();
     let mut compiler =
         Compiler { lists: &mut lists, macros: &mut macros, patterns, environment, settings };
-    for rule in definitions.rules.iter() {
-        match compiler.rule(rule, compiled.rules.len(), findings) {
-            Verdict::Fine(rule) => compiled.rules.push(*rule),
+    for (position, rule) in definitions.rules.iter().enumerate() {
+        match compiler.rule(rule, findings) {
+            Verdict::Fine(checked) => take(position, rule, *checked),
             Verdict::Out => {}
-            Verdict::Skipped => compiled.skipped.push(rule.context.clone()),
+            Verdict::Skipped => skipped.push(rule.context.clone()),
         }
     }
     if findings.errors.is_empty() {
         unused::warn(definitions, &lists, &macros, findings);
     }
-    compiled
+    skipped
 }
 
 struct Compiler<'a> {
@@ -101,7 +94,7 @@ struct Condition {
 
 impl Compiler<'_> {
     /// Checks one rule and reports all its errors, the one first that Falco reports.
-    fn rule(&mut self, rule: &Rule, position: usize, findings: &mut Findings) -> Verdict {
+    fn rule(&mut self, rule: &Rule, findings: &mut Findings) -> Verdict {
         let source = self.environment.sources.iter().find(|source| source.name == rule.source);
         let Some(source) = source else { return Verdict::Out };
         let catalogue = &source.fields;
@@ -153,7 +146,7 @@ impl Compiler<'_> {
         };
         match (typed, output) {
             (Some(condition), Some(output)) => {
-                Verdict::Fine(Box::new(finished(rule, position, condition, output)))
+                Verdict::Fine(Box::new(CheckedRule { condition, output }))
             }
             _ => Verdict::Out,
         }
@@ -302,26 +295,4 @@ fn can_be_dropped(rule: &Rule, error: &Diagnostic) -> bool {
 
 fn dropped(error: Diagnostic) -> Diagnostic {
     Diagnostic { code: Code::UnknownFilter, ..error }
-}
-
-fn finished(
-    rule: &Rule,
-    position: usize,
-    condition: TypedAst,
-    output: output::CheckedOutput,
-) -> CompiledRule {
-    let info = RuleInfo {
-        name: rule.name.clone(),
-        priority: rule.priority,
-        source: rule.source.clone(),
-        tags: rule.tags.iter().cloned().collect(),
-        position,
-    };
-    let rule_to_compile = RuleToCompile {
-        info: Arc::new(info),
-        condition,
-        output: output.template,
-        extra_fields: output.extra_fields,
-    };
-    CompiledRule { rule: rule_to_compile, is_enabled: rule.is_enabled, output_text: output.text }
 }

@@ -39,6 +39,10 @@ impl<T> Named<T> {
         }
     }
 
+    pub(crate) fn as_slice(&self) -> &[T] {
+        &self.values
+    }
+
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.values.iter()
     }

@@ -8,8 +8,7 @@ use crate::condition::ast::Modifier;
 use crate::condition::typed::{Comparison, Test};
 use crate::load::RuleMatching;
 use crate::program::RuleId;
-use crate::program::index::Index;
-use crate::program::requirement::Requirement;
+use crate::program::index::{Demand, Index};
 
 /// Conditions compare the first ones of [`FIELDS`], but for the network.
 const COMPARED: usize = 9;
@@ -202,8 +201,8 @@ proptest! {
         let first = compile(&conditions, RuleMatching::First);
         let mut without_index = compile(&conditions, RuleMatching::All);
         let rules = (0..conditions.len() as u32).map(RuleId);
-        let demand_nothing = rules.map(|rule| (rule, Requirement::default()));
-        without_index.index = Index::build(demand_nothing.collect());
+        let demand_nothing: Vec<_> = rules.map(|rule| (rule, Demand::default())).collect();
+        without_index.index = Index::build(Vec::new(), &demand_nothing);
 
         // One evaluator for all programs: what it keeps of one must not show in another.
         let mut evaluator = Evaluator::new();

@@ -4,8 +4,7 @@ use super::outline::compile;
 use super::*;
 use crate::load::RuleMatching;
 use crate::program::RuleId;
-use crate::program::index::Index;
-use crate::program::requirement::Requirement;
+use crate::program::index::{Demand, Index};
 
 const RULES: usize = 10_000;
 const EVENTS: usize = 100;
@@ -55,8 +54,8 @@ fn ten_thousand_rules_find_the_same_with_and_without_an_index() {
     let conditions: Vec<_> = conditions.iter().map(String::as_str).collect();
     let mut indexed = compile(&conditions);
     let mut plain = compile(&conditions);
-    let demand_nothing = (0..RULES as u32).map(|rule| (RuleId(rule), Requirement::default()));
-    plain.index = Index::build(demand_nothing.collect());
+    let demand_nothing = (0..RULES as u32).map(|rule| (RuleId(rule), Demand::default()));
+    plain.index = Index::build(Vec::new(), &demand_nothing.collect::<Vec<_>>());
     let (mut with_index, mut without) = (Evaluator::new(), Evaluator::new());
     let (mut found, mut evaluated) = (0, 0);
     for matching in [RuleMatching::All, RuleMatching::First] {

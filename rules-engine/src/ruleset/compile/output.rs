@@ -14,10 +14,11 @@ use super::Compiler;
 const CONTAINER_INFO: &str = "%container.info";
 
 /// An output whose fields exist.
-pub(super) struct CheckedOutput {
-    pub(super) text: String,
-    pub(super) template: OutputTemplate,
-    pub(super) extra_fields: Vec<(String, ExtraValue)>,
+pub(crate) struct CheckedOutput {
+    /// With what the configuration appends.
+    pub(crate) text: String,
+    pub(crate) template: OutputTemplate,
+    pub(crate) extra_fields: Vec<(String, ExtraValue)>,
 }
 
 impl Compiler<'_> {
