@@ -2,19 +2,17 @@
 
 mod cost;
 mod logic;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
-use crate::anatomy::{Anatomy, Part, PartKind, Place, RuleAnatomy};
+use crate::anatomy::{Part, PartKind, Place, RuleAnatomy};
 use crate::diagnostic::FileReport;
 use crate::load::{EventSource, RuleMatching, Ruleset};
 use crate::text::FileSpan;
 
 use cost::{costly_order, is_unselective};
 use logic::{Contradiction, Literal, Logic};
-
-/// Every rule is compared with every earlier one, so only so many are.
-const MAX_COMPARED_RULES: usize = 2_000;
 
 /// Something that the author of rules should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +92,8 @@ impl Ruleset {
             }
         }
         if matching == RuleMatching::First {
-            find_shadowed(&anatomy, &fitting, &mut findings);
+            let pairs = shadow::shadowed(&anatomy, &fitting).into_iter();
+            findings.extend(pairs.map(|(rule, other)| shadowed(rule, other)));
         }
         findings.sort_by(|a, b| {
             (&a.place.file, a.place.line, a.place.column).cmp(&(
@@ -107,7 +106,10 @@ impl Ruleset {
     }
 
     fn check_output(&self, rule: &RuleAnatomy, source: &EventSource, findings: &mut Vec<Finding>) {
-        let Some((_, fields)) = self.described.outputs.get(&rule.rule.name) else { return };
+        let defined = self.definitions.rules.get(&rule.rule.name);
+        let output = defined.and_then(|defined| self.output(defined, &source.fields));
+        let Some(output) = output else { return };
+        let fields = output.template.fields();
         let finding = |code: &str, level, message: String, help: &str| Finding {
             code: code.to_owned(),
             level,
@@ -125,7 +127,9 @@ impl Ruleset {
         const USER: &str = "ka.user.name";
         let knows_users = source.fields.names().any(|field| field == USER);
         if knows_users
-            && !fields.iter().any(|field| field.starts_with("ka.user.") || field == "jevt.obj")
+            && !fields
+                .iter()
+                .any(|field| field.text.starts_with("ka.user.") || field.text == "jevt.obj")
             && !is_given(&rule.condition, USER)
         {
             let message = format!("the output of rule `{name}` does not say who did it");
@@ -210,26 +214,15 @@ fn unselective(rule: &RuleAnatomy) -> Finding {
     }
 }
 
-/// Finds rules that cannot alert, because whenever they match, an earlier rule does.
-fn find_shadowed(anatomy: &Anatomy, rules: &[&RuleAnatomy], findings: &mut Vec<Finding>) {
-    let logic = Logic::new(anatomy);
-    for (position, rule) in rules.iter().enumerate().take(MAX_COMPARED_RULES) {
-        let whole = Literal::of(&rule.condition);
-        let earlier = rules[..position].iter();
-        let shadowing = |other: &&&RuleAnatomy| logic.implies(whole, Literal::of(&other.condition));
-        if let Some(other) = earlier.clone().find(shadowing) {
-            findings.push(Finding {
-                code: "shadowed-rule".to_owned(),
-                level: FindingLevel::Warning,
-                message: format!(
-                    "rule `{}` never alerts: whenever it matches, rule `{}` ({}:{}) does so first",
-                    rule.rule.name, other.rule.name, other.place.file, other.place.line
-                ),
-                place: rule.place.clone(),
-                help: Some(
-                    "put the narrower rule first, or run with `rule_matching: all`".to_owned(),
-                ),
-            });
-        }
+fn shadowed(rule: &RuleAnatomy, other: &RuleAnatomy) -> Finding {
+    Finding {
+        code: "shadowed-rule".to_owned(),
+        level: FindingLevel::Warning,
+        message: format!(
+            "rule `{}` never alerts: whenever it matches, rule `{}` ({}:{}) does so first",
+            rule.rule.name, other.rule.name, other.place.file, other.place.line
+        ),
+        place: rule.place.clone(),
+        help: Some("put the narrower rule first, or run with `rule_matching: all`".to_owned()),
     }
 }

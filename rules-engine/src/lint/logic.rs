@@ -4,7 +4,7 @@
 
 use crate::anatomy::{Anatomy, Part, PartKind};
 use crate::condition::ast::{Modifier, Operator};
-use crate::condition::typed::{Comparison, Constant, Test, TypedAst};
+use crate::condition::typed::{Comparison, Constant, Expression, Test, TypedAst};
 use crate::field::{FieldType, Value};
 use crate::operator::Matcher;
 
@@ -24,6 +24,9 @@ pub(super) enum Contradiction<'a> {
     /// An exception that holds whenever the rest does.
     Exception(&'a str, &'a Part),
 }
+
+/// A field and one value that it may have.
+pub(super) type FieldValue<'a> = (&'a Expression, &'a Constant);
 
 /// How a literal is made up.
 enum Shape<'a> {
@@ -128,6 +131,37 @@ impl<'a> Logic<'a> {
                     (true, false) => false,
                 }
             }
+        }
+    }
+
+    /// The values of fields that are named anywhere in `whole`, where naming them makes it hold. If it implies a
+    /// comparison with values and can hold at all, one of these is among them.
+    pub(super) fn named_values(&self, whole: Literal<'a>) -> Vec<FieldValue<'a>> {
+        match whole.shape() {
+            Shape::All(parts) | Shape::Any(parts) => {
+                parts.into_iter().flat_map(|part| self.named_values(part)).collect()
+            }
+            Shape::Comparison(_) => self.values_of(whole),
+        }
+    }
+
+    /// For each comparison with values that must hold for `whole` to hold, its values.
+    pub(super) fn demands(&self, whole: Literal<'a>) -> Vec<Vec<FieldValue<'a>>> {
+        let mut parts = Vec::new();
+        whole.conjuncts(&mut parts);
+        let demands = parts.into_iter().map(|part| self.values_of(part));
+        demands.filter(|values| !values.is_empty()).collect()
+    }
+
+    /// The values of a comparison that has some and must hold.
+    fn values_of(&self, literal: Literal<'a>) -> Vec<FieldValue<'a>> {
+        let Shape::Comparison(number) = literal.shape() else { return Vec::new() };
+        match &self.comparisons[number] {
+            TypedAst::Check(comparison) if !literal.is_denied() => {
+                let values = values(comparison).unwrap_or_default().iter();
+                values.map(|value| (&comparison.left, value)).collect()
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -112,7 +112,7 @@ fn what_follows_from_a_condition_is_so_for_every_event() {
     let source = EventSource { name: "s".to_owned(), fields: catalogue() };
     let environment = Environment { sources: vec![source.clone()], plugins: Vec::new() };
     let file = RulesFile { name: "r".to_owned(), content: rules.into_bytes() };
-    let loaded = load(&[file], &environment, &Settings::default());
+    let loaded = load(vec![file], &environment, &Settings::default());
     let ruleset = loaded.ruleset.unwrap_or_else(|| panic!("{}", loaded.reports[0].render(false)));
     let anatomy = ruleset.anatomy(&source);
     let names: Vec<String> =
@@ -153,6 +153,20 @@ fn what_follows_from_a_condition_is_so_for_every_event() {
             assert!(truths.iter().all(|truth| !truth[one]), "{} never holds", conditions[one]);
         }
     }
+    // The search leaves out no pair that comparing all finds.
+    let fits = |rule: &&RuleAnatomy| logic.contradiction(Literal::of(&rule.condition)).is_none();
+    let fitting: Vec<_> = anatomy.rules.iter().filter(fits).collect();
+    let mut shadowed = Vec::new();
+    for (position, &rule) in fitting.iter().enumerate() {
+        let whole = Literal::of(&rule.condition);
+        let mut earlier = fitting[..position].iter();
+        let first = earlier.find(|other| logic.implies(whole, Literal::of(&other.condition)));
+        shadowed.extend(first.map(|first| (&rule.rule.name, &first.rule.name)));
+    }
+    let pairs = shadow::shadowed(&anatomy, &fitting).into_iter();
+    let pairs: Vec<_> = pairs.map(|(rule, first)| (&rule.rule.name, &first.rule.name)).collect();
+    assert_eq!(pairs, shadowed);
+    assert!(shadowed.len() > 20, "{shadowed:?}");
     // What is plain to see is seen.
     assert!(implied > 150, "{implied}");
     assert!(contradictions >= 3, "{contradictions}");
