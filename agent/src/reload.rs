@@ -209,6 +209,8 @@ impl Reload {
             if let Err(error) = self.reload(can_read_config, anew) {
                 self.report(&error);
             }
+            // The old rules are gone, and what loading the new ones took.
+            plugin_host::release_free_memory();
             // Of those that are in force now.
             certificates = self.certificates_fingerprint();
         }

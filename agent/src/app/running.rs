@@ -98,9 +98,11 @@ impl Start<'_> {
             reloader: None,
             stop: CancellationToken::new(),
         };
-        let result = self
-            .open(states, enabled, &sender, &mut running)
-            .and_then(|()| running.serve(deadline));
+        let result = self.open(states, enabled, &sender, &mut running).and_then(|()| {
+            // Loading the rules took more than they do.
+            plugin_host::release_free_memory();
+            running.serve(deadline)
+        });
         // Without this sender a source that ends late finds nobody to tell, instead of waiting.
         drop(sender);
         running.close(cli.verbose);
