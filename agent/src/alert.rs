@@ -186,7 +186,7 @@ mod tests {
             name: "Secret read".into(),
             priority: Priority::Warning,
             source: "k8s_audit".into(),
-            tags: vec!["k8s".into()],
+            tags: ["k8s".into()].into(),
             position: 0,
         };
         let user = OutputValue::Text("eve \"x\"".into());

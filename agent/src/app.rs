@@ -82,7 +82,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), AppError> {
     }
     let rules = loader.load(&[])?;
     if cli.list_rules || cli.show_rule.is_some() {
-        return commands::describe(cli, &config, &rules.ruleset);
+        return commands::describe(cli, &config, &rules.ruleset, &loader.environment);
     }
     if cli.support {
         return commands::support(cli, &plugins, &rules);

@@ -122,13 +122,15 @@ pub(crate) fn validate(cli: &Cli, config: &Config, loader: &RulesLoader) -> Resu
         ..loader.settings.clone()
     };
     let Load { reports, requirements, ruleset } =
-        rules_engine::load(&files, &loader.environment, &settings);
+        rules_engine::load(files, &loader.environment, &settings);
     requirements.map_err(RulesError::Requirements)?;
     if config.alerts.json {
         let is_described = cli.list_rules || cli.show_rule.is_some();
         let ruleset = ruleset.as_ref().filter(|_| is_described);
         print_json(&Validation {
-            falco_describe_results: ruleset.map(|r| described(cli, r)).transpose()?,
+            falco_describe_results: ruleset
+                .map(|r| described(cli, r, &loader.environment))
+                .transpose()?,
             falco_load_results: &reports,
         })?;
     } else {
@@ -158,18 +160,23 @@ struct Validation<'r> {
 }
 
 /// `-L` and `-l`: all rules, or one.
-pub(crate) fn describe(cli: &Cli, config: &Config, ruleset: &Ruleset) -> Result<(), AppError> {
+pub(crate) fn describe(
+    cli: &Cli,
+    config: &Config,
+    ruleset: &Ruleset,
+    environment: &Environment,
+) -> Result<(), AppError> {
     if config.alerts.json {
-        return print_json(&described(cli, ruleset)?);
+        return print_json(&described(cli, ruleset, environment)?);
     }
     let rule = cli.show_rule.as_deref();
     let text = ruleset.describe_text(rule);
     print(&text.ok_or_else(|| AppError::NoSuchRule(rule.unwrap_or_default().to_owned()))?)
 }
 
-fn described(cli: &Cli, ruleset: &Ruleset) -> Result<Value, AppError> {
+fn described(cli: &Cli, ruleset: &Ruleset, environment: &Environment) -> Result<Value, AppError> {
     let rule = cli.show_rule.as_deref();
-    let description = ruleset.describe(rule);
+    let description = ruleset.describe(rule, environment);
     description.ok_or_else(|| AppError::NoSuchRule(rule.unwrap_or_default().to_owned()))
 }
 

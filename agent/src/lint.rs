@@ -45,7 +45,7 @@ fn findings(workbench: &Workbench, paths: &[PathBuf]) -> Result<Vec<Finding>, Ap
     let files = rules_files::read(paths)?;
     let environment = &workbench.loader.environment;
     let settings = Settings { stop_at_first_error: false, ..workbench.loader.settings.clone() };
-    let Load { reports, ruleset, .. } = rules_engine::load(&files, environment, &settings);
+    let Load { reports, ruleset, .. } = rules_engine::load(files, environment, &settings);
     // A macro that this file leaves unused may be for the next one; the last report knows all.
     let last = reports.len().saturating_sub(1);
     let mut findings: Vec<Finding> = Vec::new();

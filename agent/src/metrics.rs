@@ -379,7 +379,7 @@ mod tests {
             name: "A \"rule\"".into(),
             priority: Priority::Warning,
             source: "k8s_audit".into(),
-            tags: ["T1552.007", "k8s", "k8s.x", "k8s0", "k8s_x"].map(String::from).to_vec(),
+            tags: ["T1552.007", "k8s", "k8s.x", "k8s0", "k8s_x"].map(String::from).into(),
             position: 0,
         });
         let text = metrics.encode(Format::Prometheus);

@@ -77,15 +77,15 @@ impl RulesLoader {
             tracing::debug!("   {}", path.display());
         }
         let files = rules_files::read(&found.paths)?;
+        let fingerprint = rules_files::fingerprint(&files);
+        let hashes = files.iter().map(|file| Sha256::of(&file.content));
+        let hashes = found.paths.iter().cloned().zip(hashes).collect();
         let Load { reports, requirements, ruleset } =
-            rules_engine::load(&files, &self.environment, &self.settings);
+            rules_engine::load(files, &self.environment, &self.settings);
         log_reports(&reports);
         log_selections(&self.settings.selections);
         requirements.map_err(RulesError::Requirements)?;
         let ruleset = ruleset.ok_or_else(|| RulesError::Invalid(diagnostics(&reports)))?;
-        let fingerprint = rules_files::fingerprint(&files);
-        let hashes = files.iter().map(|file| Sha256::of(&file.content));
-        let hashes = found.paths.iter().cloned().zip(hashes).collect();
         Ok(LoadedRules { ruleset, paths: found.paths, hashes, fingerprint })
     }
 }

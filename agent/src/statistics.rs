@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn detection(position: usize, name: &str, priority: Priority) -> Detection {
-        let (source, tags) = ("s".into(), Vec::new());
+        let (source, tags) = ("s".into(), Arc::default());
         let rule = RuleInfo { name: name.into(), priority, source, tags, position };
         Detection {
             rule: Arc::new(rule),

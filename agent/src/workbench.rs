@@ -107,7 +107,7 @@ impl Workbench {
         let files = rules_files::read(paths)?;
         let environment = &self.loader.environment;
         let Load { reports, requirements, ruleset } =
-            rules_engine::load(&files, environment, &self.loader.settings);
+            rules_engine::load(files, environment, &self.loader.settings);
         requirements.map_err(RulesError::Requirements)?;
         let ruleset = ruleset.ok_or_else(|| RulesError::Invalid(rules::diagnostics(&reports)))?;
         let mut sources = HashMap::new();

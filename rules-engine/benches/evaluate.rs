@@ -100,7 +100,7 @@ fn compile(rules: &str) -> Arc<Program> {
         plugins: Vec::new(),
     };
     let file = RulesFile { name: "bench.yaml".to_owned(), content: rules.as_bytes().to_vec() };
-    let loaded = load(&[file], &environment, &Settings::default());
+    let loaded = load(vec![file], &environment, &Settings::default());
     let ruleset = loaded.ruleset.expect("the rules of the bench are right");
     ruleset.program(SOURCE).expect("the bench has rules for this source")
 }

@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rules_engine::{
     ArgumentRule, Environment, EventSource, FieldCatalogue, FieldClass, FieldDefinition, FieldType,
     Provider, RulesFile, Settings, generic_class, load,
@@ -106,14 +106,19 @@ fn load_rules(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     group.sample_size(10);
     for count in [48, 100, 300, 1_000, 3_000, 10_000] {
-        let files = [rules(count)];
-        let loaded = load(&files, &environment, &settings);
+        let file = rules(count);
+        let loaded = load(vec![file.clone()], &environment, &settings);
         let loaded = loaded.ruleset.expect("the rules of the bench are right");
         assert_eq!(loaded.rules().len(), count);
         drop(loaded);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| black_box(load(&files, &environment, &settings)));
+            let files = || vec![file.clone()];
+            bencher.iter_batched(
+                files,
+                |files| black_box(load(files, &environment, &settings)),
+                BatchSize::PerIteration,
+            );
         });
     }
     group.finish();

@@ -310,7 +310,7 @@ fn probe(position: usize, condition: TypedAst, comparison: &TypedAst) -> RuleToC
         name: String::new(),
         priority: Priority::Debug,
         source: String::new(),
-        tags: Vec::new(),
+        tags: Arc::default(),
         position,
     };
     let output = OutputTemplate { pieces: Vec::new() };

@@ -1,70 +1,37 @@
 //! Describes loaded rules, macros and lists: what `-L` and `-l` print.
 //!
-//! Source: `falco_engine::describe_rule` and its kin, engine 0.63. Everything but outputs is worked
-//! out anew from the definitions, which is rare and cheaper than keeping all trees.
+//! Source: `falco_engine::describe_rule` and its kin, engine 0.63. Everything is worked out anew from
+//! the definitions, which is rare and cheaper than keeping it.
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 
 use crate::condition::ast::{Ast, Check, Term, Test};
 use crate::condition::parse;
 use crate::field::Provider;
 use crate::load::{Environment, Ruleset, SYSCALL};
-use crate::output::OutputTemplate;
 use crate::ruleset::{
     ExceptionShape, Findings, List, Lists, MAX_CONDITION_DEPTH, Macro, Macros, PluginRequirement,
     Rule, folded_condition, for_each_check, for_each_field, for_each_macro,
 };
 use crate::text::TracedText;
 
-/// What is kept of loading for descriptions.
-#[derive(Debug, Default)]
-pub(crate) struct Described {
-    /// By rule: its output with what the configuration appends, and the fields in it.
-    pub(crate) outputs: FxHashMap<String, (String, Vec<String>)>,
-    /// The plugin that extracts a field.
-    plugins: FxHashMap<String, String>,
-}
-
-impl Described {
-    pub(crate) fn new(environment: &Environment) -> Self {
-        let classes = environment.sources.iter().flat_map(|source| &source.fields.classes);
-        let plugins = classes
-            .filter(|class| matches!(class.provider, Provider::Plugin(_)))
-            .flat_map(|class| {
-                let name = class.name.trim_end_matches(" (plugin)");
-                class.fields.iter().map(move |field| (field.name.clone(), name.to_owned()))
-            });
-        Described { outputs: FxHashMap::default(), plugins: plugins.collect() }
-    }
-
-    pub(crate) fn add(&mut self, rule: &str, output: String, template: &OutputTemplate) {
-        let fields = template.fields().iter().map(|field| field.text.clone()).collect();
-        self.outputs.insert(rule.to_owned(), (output, fields));
-    }
-
-    fn plugins_of<'f>(&self, fields: impl Iterator<Item = &'f String>) -> BTreeSet<&str> {
-        fields
-            .filter_map(|field| self.plugins.get(field.split('[').next().unwrap_or(field)))
-            .map(String::as_str)
-            .collect()
-    }
-}
-
 impl Ruleset {
     /// All rules, macros, lists and requirements, or one rule alone; `None` if there is no such rule.
-    pub fn describe(&self, rule: Option<&str>) -> Option<Value> {
-        let mut describer = Describer::new(self);
+    /// `environment` must be the one that the rules were loaded in.
+    pub fn describe(&self, rule: Option<&str>, environment: &Environment) -> Option<Value> {
+        let is_loaded = self.loaded();
+        let mut describer = Describer::new(self, environment);
         if let Some(name) = rule {
-            let rule = self.definitions.rules.get(name).filter(|rule| self.is_loaded(rule))?;
+            let rule = self.definitions.rules.get(name).filter(|rule| is_loaded(rule))?;
             return Some(json!({ "rules": [describer.rule(rule)] }));
         }
         let definitions = &self.definitions;
         let [major, minor, patch] = definitions.required_engine_version;
         let plugins: Vec<Value> = definitions.plugin_requirements.iter().map(requirement).collect();
-        let rules = definitions.rules.iter().filter(|rule| self.is_loaded(rule));
+        let rules = definitions.rules.iter().filter(|rule| is_loaded(rule));
         Some(json!({
             "required_engine_version": format!("{major}.{minor}.{patch}"),
             "required_plugin_versions": plugins,
@@ -76,7 +43,8 @@ impl Ruleset {
 
     /// Names and descriptions of all rules or of one; `None` if there is no such rule.
     pub fn describe_text(&self, rule: Option<&str>) -> Option<String> {
-        let is_meant = |it: &&Rule| self.is_loaded(it) && rule.is_none_or(|name| it.name == name);
+        let is_loaded = self.loaded();
+        let is_meant = |it: &&Rule| is_loaded(it) && rule.is_none_or(|name| it.name == name);
         let rules: Vec<&Rule> = self.definitions.rules.iter().filter(is_meant).collect();
         if rule.is_some() && rules.is_empty() {
             return None;
@@ -90,9 +58,10 @@ impl Ruleset {
         Some(text)
     }
 
-    /// Whether the rule was not left out for its source or its fields.
-    fn is_loaded(&self, rule: &Rule) -> bool {
-        self.described.outputs.contains_key(&rule.name)
+    /// Tells of rules whether they were not left out for their source or their fields.
+    fn loaded(&self) -> impl Fn(&Rule) -> bool {
+        let names: FxHashSet<&str> = self.rules().map(|rule| rule.name.as_str()).collect();
+        move |rule| names.contains(rule.name.as_str())
     }
 }
 
@@ -129,8 +98,11 @@ fn requirement(requirement: &PluginRequirement) -> Value {
 
 struct Describer<'r> {
     ruleset: &'r Ruleset,
+    environment: &'r Environment,
     lists: Lists,
     macros: Macros,
+    /// The plugin that extracts a field.
+    plugins: FxHashMap<&'r str, &'r str>,
 }
 
 /// What a condition consists of.
@@ -144,11 +116,38 @@ struct Parts {
 }
 
 impl<'r> Describer<'r> {
-    fn new(ruleset: &'r Ruleset) -> Self {
+    fn new(ruleset: &'r Ruleset, environment: &'r Environment) -> Self {
         let mut lists = Lists::new(&ruleset.definitions);
         // The rules are loaded, so there is nothing to find.
         let macros = Macros::new(&ruleset.definitions, &mut lists, &mut Findings::default());
-        Describer { ruleset, lists, macros }
+        let classes = environment.sources.iter().flat_map(|source| &source.fields.classes);
+        let plugins = classes
+            .filter(|class| matches!(class.provider, Provider::Plugin(_)))
+            .flat_map(|class| {
+                let plugin = class.name.trim_end_matches(" (plugin)");
+                class.fields.iter().map(move |field| (field.name.as_str(), plugin))
+            })
+            .collect();
+        Describer { ruleset, environment, lists, macros, plugins }
+    }
+
+    fn plugins_of<'f>(&self, fields: impl Iterator<Item = &'f String>) -> BTreeSet<&'r str> {
+        fields
+            .filter_map(|field| self.plugins.get(field.split('[').next().unwrap_or(field)))
+            .copied()
+            .collect()
+    }
+
+    /// A rule's output with what the configuration appends, and the fields in it.
+    fn output(&self, rule: &Rule) -> (String, BTreeSet<String>) {
+        let sources = &self.environment.sources;
+        let source = sources.iter().find(|source| source.name == rule.source);
+        let Some(output) = source.and_then(|source| self.ruleset.output(rule, &source.fields))
+        else {
+            return Default::default();
+        };
+        let fields = output.template.fields().into_iter().map(|field| field.text.clone());
+        (output.text.as_str().to_owned(), fields.collect())
     }
 
     fn parts(&mut self, condition: &TracedText, horizon: usize) -> Parts {
@@ -168,9 +167,7 @@ impl<'r> Describer<'r> {
         let folded = folded_condition(rule).unwrap_or_else(|_| rule.condition.clone());
         let written = self.parts(&rule.condition, usize::MAX);
         let compiled = self.parts(&folded, usize::MAX);
-        let described = &self.ruleset.described;
-        let (output, output_fields) =
-            described.outputs.get(&rule.name).cloned().unwrap_or_default();
+        let (output, output_fields) = self.output(rule);
         let exceptions = exceptions(rule);
         json!({
             "info": {
@@ -183,21 +180,21 @@ impl<'r> Describer<'r> {
                 "source": rule.source,
                 "capture": rule.capture,
                 "capture_duration": rule.capture_duration,
-                "tags": rule.tags,
+                "tags": &*rule.tags,
             },
             "details": {
                 "macros": written.macros,
                 "lists": compiled.lists,
                 "condition_operators": compiled.operators,
                 "condition_fields": compiled.fields,
-                "output_fields": output_fields.iter().collect::<BTreeSet<_>>(),
+                "output_fields": output_fields,
                 "exception_fields": exceptions.fields,
                 "exception_names": exceptions.names,
                 "exception_operators": exceptions.operators,
                 "events": events(&rule.source),
                 "condition_compiled": compiled.compiled,
                 "output_compiled": output,
-                "plugins": described.plugins_of(compiled.fields.iter().chain(&output_fields)),
+                "plugins": self.plugins_of(compiled.fields.iter().chain(&output_fields)),
             },
         })
     }
@@ -215,7 +212,7 @@ impl<'r> Describer<'r> {
                 "condition_fields": parts.fields,
                 "events": [],
                 "condition_compiled": parts.compiled,
-                "plugins": self.ruleset.described.plugins_of(parts.fields.iter()),
+                "plugins": self.plugins_of(parts.fields.iter()),
             },
         })
     }

@@ -17,7 +17,7 @@ pub struct RuleInfo {
     /// The event source whose events it sees.
     pub source: String,
     /// Sorted, without duplicates.
-    pub tags: Vec<String>,
+    pub tags: Arc<[String]>,
     /// Position among all loaded rules, the order of statistics.
     pub position: usize,
 }

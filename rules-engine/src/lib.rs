@@ -39,7 +39,7 @@
 //! let environment = Environment { sources: vec![source], plugins: Vec::new() };
 //! let file = RulesFile { name: "rules.yaml".to_owned(), content: rules.to_vec() };
 //!
-//! let loaded = load(&[file], &environment, &Settings::default());
+//! let loaded = load(vec![file], &environment, &Settings::default());
 //! let ruleset = loaded.ruleset.ok_or_else(|| loaded.reports[0].render(false))?;
 //! let program = ruleset.program("numbers").ok_or("there is a rule for this source")?;
 //! let event = EventInfo {

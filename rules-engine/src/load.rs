@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::describe::Described;
 use crate::detection::RuleInfo;
 use crate::diagnostic::{Code, Context, Diagnostic, FileReport};
 use crate::field::FieldCatalogue;
 use crate::priority::Priority;
 use crate::program::{Program, ProgramBuilder, RuleToCompile};
-use crate::ruleset::{CheckedRule, Definitions, Findings, Rule, check_requirements, compile, read};
+use crate::ruleset::{
+    CheckedOutput, CheckedRule, Definitions, Findings, Rule, check_output, check_requirements,
+    compile, read,
+};
 use crate::schema::SchemaStatus;
 use crate::selection::select;
 use crate::text::RulesText;
@@ -155,7 +157,7 @@ pub struct Ruleset {
     programs: FxHashMap<String, Arc<Program>>,
     rules: Vec<Arc<RuleInfo>>,
     pub(crate) definitions: Definitions,
-    pub(crate) described: Described,
+    append_output: Vec<AppendOutput>,
 }
 
 impl Ruleset {
@@ -168,17 +170,24 @@ impl Ruleset {
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Arc<RuleInfo>> {
         self.rules.iter()
     }
+
+    /// The output of a rule that is loaded.
+    pub(crate) fn output(&self, rule: &Rule, catalogue: &FieldCatalogue) -> Option<CheckedOutput> {
+        // What there is to report was reported.
+        check_output(rule, &self.append_output, catalogue, &mut Findings::default()).ok()
+    }
 }
 
 /// Loads rules files in order. Each sees what earlier ones define, and must be right together with
-/// them alone.
-pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings) -> Load {
+/// them alone. Takes the files, whose texts are kept.
+pub fn load(files: Vec<RulesFile>, environment: &Environment, settings: &Settings) -> Load {
     let mut definitions = Definitions::default();
     let mut reports = Vec::with_capacity(files.len());
     let mut builder = RulesetBuilder::new(&definitions, environment, settings);
     let mut is_successful = true;
-    for (position, file) in files.iter().enumerate() {
-        let text = Arc::new(RulesText::new(&file.name, &file.content));
+    let count = files.len();
+    for (position, file) in files.into_iter().enumerate() {
+        let text = Arc::new(RulesText::new(file.name, file.content));
         let mut findings = Findings::default();
         let schema = read(&text, &mut definitions, &environment.sources, &mut findings);
         let mut skipped = Vec::new();
@@ -186,7 +195,7 @@ pub fn load(files: &[RulesFile], environment: &Environment, settings: &Settings)
         if findings.errors.is_empty() {
             builder = RulesetBuilder::new(&definitions, environment, settings);
             // Only when all files are read is it known what a rule says.
-            let is_last = position + 1 == files.len();
+            let is_last = position + 1 == count;
             let mut take = |at: usize, rule: &Rule, checked| {
                 if is_last {
                     builder.add(at, rule, checked);
@@ -241,7 +250,7 @@ struct RulesetBuilder<'a> {
     /// Of each rule that is defined, among those that are active.
     ranks: Vec<Option<usize>>,
     rules: Vec<Arc<RuleInfo>>,
-    described: Described,
+    append_output: Vec<AppendOutput>,
     /// One for each source.
     programs: Vec<ProgramBuilder<'a>>,
 }
@@ -254,7 +263,7 @@ impl<'a> RulesetBuilder<'a> {
             matching: settings.rule_matching,
             ranks: select(definitions.rules.as_slice(), settings.priority, &settings.selections),
             rules: Vec::new(),
-            described: Described::new(environment),
+            append_output: settings.append_output.clone(),
             programs: sources.map(|source| ProgramBuilder::new(&source.fields)).collect(),
         }
     }
@@ -266,10 +275,9 @@ impl<'a> RulesetBuilder<'a> {
             name: rule.name.clone(),
             priority: rule.priority,
             source: rule.source.clone(),
-            tags: rule.tags.iter().cloned().collect(),
+            tags: Arc::clone(&rule.tags),
             position: self.rules.len(),
         });
-        self.described.add(&rule.name, output.text, &output.template);
         self.rules.push(Arc::clone(&info));
         let mut sources = self.environment.sources.iter();
         let source = sources.position(|source| source.name == rule.source);
@@ -289,7 +297,7 @@ impl<'a> RulesetBuilder<'a> {
             programs: programs.collect(),
             rules: self.rules,
             definitions,
-            described: self.described,
+            append_output: self.append_output,
         }
     }
 }

@@ -15,7 +15,7 @@ mod read_list;
 mod read_rule;
 mod walk;
 
-pub(crate) use compile::{CheckedRule, compile};
+pub(crate) use compile::{CheckedOutput, CheckedRule, check_output, compile};
 pub(crate) use exception::{exception_condition, folded_condition};
 pub(crate) use list::Lists;
 pub(crate) use macros::{Macros, misused_list, syntax_diagnostic};
@@ -24,7 +24,7 @@ pub(crate) use plugins::check_requirements;
 pub(crate) use read::read;
 pub(crate) use walk::{for_each_check, for_each_field, for_each_macro};
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::diagnostic::{Context, Diagnostic};
 use crate::priority::Priority;
@@ -87,7 +87,8 @@ pub(crate) struct Rule {
     /// No loaded plugin offers the source; the rule is kept, for others to refer to, and not compiled.
     pub(crate) is_source_unknown: bool,
     pub(crate) is_enabled: bool,
-    pub(crate) tags: BTreeSet<String>,
+    /// Sorted, without duplicates; many rules have the same.
+    pub(crate) tags: Arc<[String]>,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) skip_if_unknown_filter: bool,
     pub(crate) capture: bool,

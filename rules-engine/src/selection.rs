@@ -49,7 +49,7 @@ impl Criterion<'_> {
     fn applies_to(&self, rule: &Rule) -> bool {
         match *self {
             Criterion::Name(pattern) => matches_wildcard(pattern, &rule.name),
-            Criterion::Tag(tag) => rule.tags.contains(tag),
+            Criterion::Tag(tag) => rule.tags.iter().any(|own| own == tag),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod trace;
 
-pub(crate) use trace::{ScalarOrigin, ScalarStyle, TracedText};
+pub(crate) use trace::{Scalar, ScalarOrigin, ScalarStyle, TracedText};
 
 use std::sync::Arc;
 
@@ -13,27 +13,49 @@ pub(crate) struct Span {
     pub(crate) end: usize,
 }
 
+/// A [`Span`] in half the room; there are some for each word of a rules file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShortSpan {
+    start: u32,
+    end: u32,
+}
+
+impl ShortSpan {
+    /// # Panics
+    ///
+    /// If the text has 4 GiB or more; `document::parse` refuses it long before.
+    pub(crate) fn new(span: Span) -> Self {
+        let short = |at| u32::try_from(at).expect("a rules file is shorter");
+        ShortSpan { start: short(span.start), end: short(span.end) }
+    }
+
+    pub(crate) fn span(self) -> Span {
+        Span { start: self.start as usize, end: self.end as usize }
+    }
+}
+
 /// A rules file's name and text.
 #[derive(Debug)]
 pub(crate) struct RulesText {
     name: String,
     content: String,
-    /// Without line ends and white space before these.
-    lines: Vec<Span>,
+    /// Where each line starts.
+    lines: Vec<u32>,
 }
 
 impl RulesText {
     /// Invalid UTF-8 is replaced and a byte-order mark dropped, as the YAML reader of Falco does.
-    pub(crate) fn new(name: &str, content: &[u8]) -> Self {
-        let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
-        let content = String::from_utf8_lossy(content).into_owned();
-        let mut lines = Vec::new();
-        let mut start = 0;
-        for line in content.split('\n') {
-            lines.push(Span { start, end: start + line.trim_end().len() });
-            start += line.len() + 1;
+    pub(crate) fn new(name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        let mut content = String::from_utf8(content.into())
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        if content.starts_with('\u{FEFF}') {
+            content.remove(0);
         }
-        RulesText { name: name.to_owned(), content, lines }
+        let line_ends = memchr::memchr_iter(b'\n', content.as_bytes());
+        let starts = std::iter::once(0).chain(line_ends.map(|end| end + 1));
+        // Of a text with more no line is asked for, since no rules file is so long.
+        let lines = starts.map_while(|start| u32::try_from(start).ok()).collect();
+        RulesText { name: name.into(), content, lines }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -47,16 +69,20 @@ impl RulesText {
     /// Line and column of an offset, both from 0, the column in bytes.
     pub(crate) fn line_column(&self, offset: usize) -> (usize, usize) {
         let line = self.line(offset);
-        (line, offset - self.lines[line].start)
+        (line, offset - self.lines[line] as usize)
     }
 
     /// From an offset to the end of its line, without white space there.
     pub(crate) fn rest_of_line(&self, offset: usize) -> Span {
-        Span { start: offset, end: self.lines[self.line(offset)].end.max(offset) }
+        let line = self.line(offset);
+        let next = self.lines.get(line + 1).map_or(self.content.len(), |&next| next as usize);
+        let line = &self.content[self.lines[line] as usize..next];
+        let end = next - line.len() + line.trim_end().len();
+        Span { start: offset, end: end.max(offset) }
     }
 
     fn line(&self, offset: usize) -> usize {
-        self.lines.partition_point(|line| line.start <= offset) - 1
+        self.lines.partition_point(|&start| start as usize <= offset) - 1
     }
 }
 

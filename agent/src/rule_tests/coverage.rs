@@ -1,6 +1,7 @@
 //! Which rules, exceptions and comparisons the tests have made true and false.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rules_engine::{Part, PartKind, Place, Priority, Verdict};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ struct CoveredRule {
     name: String,
     source: String,
     priority: Priority,
-    tags: Vec<String>,
+    tags: Arc<[String]>,
     place: Place,
     alerting_tests: usize,
     silent_tests: usize,

@@ -28,7 +28,7 @@ const TYPES: [(&str, FieldType); 7] = [
 
 fn load_file(content: &[u8]) -> Load {
     let file = RulesFile { name: "fuzz.yaml".to_owned(), content: content.to_vec() };
-    load(&[file], &environment(), &settings())
+    load(vec![file], &environment(), &settings())
 }
 
 /// Loads one file and asks for everything that can be made of the outcome.
@@ -42,10 +42,10 @@ pub fn load_and_report(content: &[u8]) -> Load {
         report.skipped();
     }
     if let Some(ruleset) = &loaded.ruleset {
-        ruleset.describe(None);
+        ruleset.describe(None, &environment());
         ruleset.describe_text(None);
         if let Some(rule) = ruleset.rules().next() {
-            ruleset.describe(Some(&rule.name));
+            ruleset.describe(Some(&rule.name), &environment());
             ruleset.describe_text(Some(&rule.name));
         }
     }

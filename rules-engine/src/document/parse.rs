@@ -1,5 +1,6 @@
 //! From YAML events to nodes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use granit_parser::{
 };
 
 use super::explain::{Explanation, explain};
-use super::{Documents, NodeEntry, NodeId, NodeKind};
-use crate::text::{RulesText, ScalarStyle, Span};
+use super::{Children, Documents, NodeEntry, NodeId, NodeKind};
+use crate::text::{RulesText, Scalar, ScalarStyle, ShortSpan, Span};
 
 /// Limits that keep a hostile file from taking the agent down. Nesting is limited by the event
 /// parser (255).
@@ -49,8 +50,14 @@ pub(crate) fn parse(file: &Arc<RulesText>) -> Result<Documents, SyntaxError> {
     let options = granit_parser::options! { emit_anchor_events: true, emit_comments: false };
     let mut builder = Builder {
         content,
-        documents: Documents { file: file.clone(), nodes: Vec::new(), roots: Vec::new() },
+        documents: Documents {
+            file: file.clone(),
+            nodes: Vec::new(),
+            children: Vec::new(),
+            roots: Vec::new(),
+        },
         open: Vec::new(),
+        waiting: Vec::new(),
         anchors: HashMap::new(),
         sizes: Vec::new(),
         aliased_bytes: 0,
@@ -63,7 +70,7 @@ pub(crate) fn parse(file: &Arc<RulesText>) -> Result<Documents, SyntaxError> {
         let range = span.byte_range().unwrap_or_default();
         let tag = span.tag_span().and_then(|tag| tag.byte_range());
         let mark = tag.map_or(range.start, |tag| tag.start);
-        builder.event(&event, Span { start: range.start, end: range.end }, mark);
+        builder.event(event, Span { start: range.start, end: range.end }, mark);
         if builder.documents.nodes.len() > MAX_NODES {
             return Err(limit(range.start, format!("a rules file has at most {MAX_NODES} nodes")));
         }
@@ -122,8 +129,10 @@ fn syntax_error(content: &str, error: &ScanError, open_bracket: Option<usize>) -
 struct Builder<'t> {
     content: &'t str,
     documents: Documents,
-    /// Collections that have begun and not ended; of a mapping also the key that waits.
-    open: Vec<(NodeId, Option<NodeId>)>,
+    /// Collections that have begun and not ended, each with the number of nodes that wait for others.
+    open: Vec<(NodeId, usize)>,
+    /// What is in these collections as far as it is read, outermost first.
+    waiting: Vec<NodeId>,
     anchors: HashMap<usize, NodeId>,
     /// Of each node, with all that is in it as far as it is read, aliases included.
     sizes: Vec<usize>,
@@ -138,56 +147,43 @@ impl Builder<'_> {
     /// Where the innermost collection starts that has begun and not ended, if a bracket starts it.
     fn open_bracket(&self) -> Option<usize> {
         let (id, _) = self.open.last()?;
-        let start = self.documents.nodes[id.0].span.start;
+        let start = self.documents.nodes[id.index()].span.span().start;
         self.content[start..].starts_with(['[', '{']).then_some(start)
     }
 
-    fn event(&mut self, event: &Event<'_>, span: Span, mark: usize) {
+    fn event(&mut self, event: Event<'_>, span: Span, mark: usize) {
         match event {
             Event::Scalar(value, style, anchor, tag) => {
-                let (kind, node_span) = self.scalar(value, *style, tag.is_some(), span, mark);
-                let id = self.add(kind, node_span, *anchor);
-                self.grow_open(self.sizes[id.0]);
+                let (kind, node_span) = self.scalar(value, style, tag.is_some(), span, mark);
+                let id = self.add(kind, node_span, anchor);
+                self.grow_open(self.sizes[id.index()]);
             }
             Event::SequenceStart(style, anchor, _) => {
                 // One that is not indented further than its key is reported after its dash.
-                let is_value = matches!(self.open.last(), Some((_, Some(_))));
+                let is_value = self.has_key();
                 let start = match style {
                     StructureStyle::Block if is_value => mark.min(self.value_start()),
                     _ => mark,
                 };
-                let id = self.add(
-                    NodeKind::Sequence(Vec::new()),
-                    self.documents.file.rest_of_line(start),
-                    *anchor,
-                );
-                self.open.push((id, None));
+                self.open(NodeKind::Sequence(Children::default()), start, anchor);
             }
             Event::MappingStart(_, anchor, _) => {
-                let id = self.add(
-                    NodeKind::Mapping(Vec::new()),
-                    self.documents.file.rest_of_line(mark),
-                    *anchor,
-                );
-                self.open.push((id, None));
+                self.open(NodeKind::Mapping(Children::default()), mark, anchor);
             }
-            Event::SequenceEnd | Event::MappingEnd => {
-                if let Some((closed, _)) = self.open.pop() {
-                    self.grow_open(self.sizes[closed.0]);
-                }
-            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => {
-                if let Some(&id) = self.anchors.get(anchor) {
-                    self.aliased_bytes += self.sizes[id.0];
-                    self.grow_open(self.sizes[id.0]);
+                if let Some(&id) = self.anchors.get(&anchor) {
+                    self.aliased_bytes += self.sizes[id.index()];
+                    self.grow_open(self.sizes[id.index()]);
                     self.attach(id);
                 }
             }
             // A node's place is that of its anchor. The event follows its node.
             Event::Anchor(..) => {
                 if let Some(id) = self.last {
-                    let node = &mut self.documents.nodes[id.0];
-                    node.span.start = node.span.start.min(span.start);
+                    let node = &mut self.documents.nodes[id.index()];
+                    let own = node.span.span();
+                    node.span = ShortSpan::new(Span { start: own.start.min(span.start), ..own });
                 }
                 return;
             }
@@ -198,13 +194,13 @@ impl Builder<'_> {
 
     fn scalar(
         &self,
-        value: &str,
+        value: Cow<'_, str>,
         style: YamlStyle,
         is_tagged: bool,
         span: Span,
         mark: usize,
     ) -> (NodeKind, Span) {
-        if style == YamlStyle::Plain && !is_tagged && is_null(value) {
+        if style == YamlStyle::Plain && !is_tagged && is_null(&value) {
             // yaml-cpp places an absent value at the next token, granit-parser at the colon.
             let start = match span.start == span.end {
                 true => self.next_token(span.start + self.colon_length(span.start)),
@@ -220,18 +216,18 @@ impl Builder<'_> {
             }
             _ => (mark, ScalarStyle::Verbatim),
         };
-        let kind = NodeKind::Scalar { value: value.into(), content: span, style };
+        let kind = NodeKind::Scalar(Scalar::new(value, span, style, self.content));
         (kind, self.documents.file.rest_of_line(start))
     }
 
     fn add(&mut self, kind: NodeKind, span: Span, anchor: usize) -> NodeId {
-        let id = NodeId(self.documents.nodes.len());
+        let id = NodeId(short(self.documents.nodes.len()));
         let size = match &kind {
-            NodeKind::Scalar { value, .. } => NODE_BYTES + value.len(),
+            NodeKind::Scalar(scalar) => NODE_BYTES + scalar.value(self.content).len(),
             NodeKind::Null | NodeKind::Sequence(_) | NodeKind::Mapping(_) => NODE_BYTES,
         };
         self.sizes.push(size);
-        self.documents.nodes.push(NodeEntry { kind, span });
+        self.documents.nodes.push(NodeEntry { kind, span: ShortSpan::new(span) });
         self.last = Some(id);
         if anchor != 0 {
             self.anchors.insert(anchor, id);
@@ -242,23 +238,43 @@ impl Builder<'_> {
 
     fn grow_open(&mut self, by: usize) {
         if let Some((open, _)) = self.open.last() {
-            self.sizes[open.0] += by;
+            self.sizes[open.index()] += by;
         }
     }
 
     fn attach(&mut self, id: NodeId) {
-        let Some((parent, key)) = self.open.last_mut() else {
-            self.documents.roots.push(id);
+        match self.open.is_empty() {
+            true => self.documents.roots.push(id),
+            false => self.waiting.push(id),
+        }
+    }
+
+    /// Whether what comes next is a value in a mapping.
+    fn has_key(&self) -> bool {
+        self.open.last().is_some_and(|(id, first)| {
+            let is_mapping = matches!(self.documents.nodes[id.index()].kind, NodeKind::Mapping(_));
+            is_mapping && (self.waiting.len() - first) % 2 == 1
+        })
+    }
+
+    fn open(&mut self, kind: NodeKind, start: usize, anchor: usize) {
+        let id = self.add(kind, self.documents.file.rest_of_line(start), anchor);
+        self.open.push((id, self.waiting.len()));
+    }
+
+    fn close(&mut self) {
+        let Some((id, first)) = self.open.pop() else { return };
+        let all = &mut self.documents.children;
+        let start = short(all.len());
+        all.extend(self.waiting.drain(first..));
+        let end = short(all.len());
+        let (NodeKind::Sequence(children) | NodeKind::Mapping(children)) =
+            &mut self.documents.nodes[id.index()].kind
+        else {
             return;
         };
-        match &mut self.documents.nodes[parent.0].kind {
-            NodeKind::Sequence(elements) => elements.push(id),
-            NodeKind::Mapping(members) => match key.take() {
-                Some(key) => members.push((key, id)),
-                None => *key = Some(id),
-            },
-            NodeKind::Null | NodeKind::Scalar { .. } => {}
-        }
+        *children = Children { start, end };
+        self.grow_open(self.sizes[id.index()]);
     }
 
     /// Where the value after the colon that follows the previous event begins.
@@ -300,6 +316,10 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+fn short(count: usize) -> u32 {
+    u32::try_from(count).expect("a file has more bytes than nodes")
 }
 
 fn is_null(text: &str) -> bool {

@@ -117,7 +117,7 @@ fn info(position: usize) -> Arc<RuleInfo> {
         name: format!("rule {position}"),
         priority: Priority::Notice,
         source: "test".to_owned(),
-        tags: Vec::new(),
+        tags: Arc::default(),
         position,
     })
 }

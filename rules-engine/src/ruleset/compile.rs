@@ -15,7 +15,7 @@ use crate::field::FieldCatalogue;
 use crate::load::{Environment, SYSCALL, Settings};
 use crate::text::TracedText;
 
-pub(crate) use output::CheckedOutput;
+pub(crate) use output::{CheckedOutput, check_output};
 
 use super::{
     Definitions, Findings, Lists, MAX_CONDITION_DEPTH, Macros, Rule, folded_condition,
@@ -105,7 +105,7 @@ impl Compiler<'_> {
                 return Verdict::Out;
             }
         };
-        let output = self.output(rule, catalogue, findings);
+        let output = check_output(rule, &self.settings.append_output, catalogue, findings);
         let condition = self.condition(rule, &folded).map(|condition| {
             let checked = check_beside(&self.patterns, &condition.ast, catalogue);
             (condition, checked)

@@ -1,6 +1,7 @@
 //! What an item does to the rules that are there: define, extend, replace parts, switch.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::condition::closest;
 use crate::diagnostic::{Code, Context, Diagnostic};
@@ -31,7 +32,7 @@ pub(super) struct RuleChange {
     pub(super) output: Option<TracedText>,
     pub(super) output_context: Option<Context>,
     pub(super) description: Option<String>,
-    pub(super) tags: Option<BTreeSet<String>>,
+    pub(super) tags: Option<Arc<[String]>>,
     pub(super) exceptions: Option<Vec<WrittenException>>,
     pub(super) priority: Option<Priority>,
     pub(super) is_enabled: Option<bool>,
@@ -119,7 +120,9 @@ impl Reader<'_> {
             rule.description.push(' ');
             rule.description += &description;
         }
-        rule.tags.extend(change.tags.unwrap_or_default());
+        if let Some(tags) = change.tags {
+            rule.tags = sorted(rule.tags.iter().chain(tags.iter()).cloned());
+        }
         let source = rule.source.clone();
         for exception in change.exceptions.unwrap_or_default() {
             self.extend_exceptions(name, &source, exception)?;
@@ -211,6 +214,11 @@ fn refuse_other_source(rule: &Rule, source: Option<&str>, context: &Context) -> 
         return Err(Box::new(Diagnostic::new(Code::Validate, OTHER_SOURCE, context)));
     }
     Ok(())
+}
+
+/// Tags as a rule has them.
+pub(super) fn sorted(tags: impl Iterator<Item = String>) -> Arc<[String]> {
+    tags.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn replace<T>(target: &mut T, value: Option<T>) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::condition::closest;
 use crate::diagnostic::{Code, Context, Diagnostic, Subject};
@@ -26,6 +26,8 @@ pub(super) struct Reader<'a> {
     pub(super) definitions: &'a mut Definitions,
     pub(super) sources: &'a [EventSource],
     pub(super) findings: &'a mut Findings,
+    /// Of the rules of the file.
+    pub(super) tags: FxHashSet<Arc<[String]>>,
 }
 
 /// Reads all items of a file.
@@ -47,7 +49,8 @@ pub(crate) fn read(
         }
     };
     let mut before_error = None;
-    let mut reader = Reader { definitions: &mut *definitions, sources, findings };
+    let mut reader =
+        Reader { definitions: &mut *definitions, sources, findings, tags: FxHashSet::default() };
     for item in items(&documents, &context) {
         let result = item.and_then(|item| reader.item(item, &context));
         if let Err(error) = result {

@@ -1,6 +1,6 @@
 //! Reads items that are a rule, in its four forms: override, append, enabled only, definition.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::condition::closest;
 use crate::diagnostic::{Code, Context, Diagnostic, Subject};
@@ -8,7 +8,7 @@ use crate::document::Node;
 use crate::load::SYSCALL;
 use crate::priority::Priority;
 
-use super::define::RuleChange;
+use super::define::{RuleChange, sorted};
 use super::fields::{Fields, NO_KEY};
 use super::overrides::{Overridable, Overrides};
 use super::read::Reader;
@@ -208,7 +208,7 @@ impl Reader<'_> {
             fields.optional_bool("skip-if-unknown-filter")?.unwrap_or(false);
         let capture = fields.optional_bool("capture")?.unwrap_or(false);
         let capture_duration = fields.optional_u32("capture_duration")?.unwrap_or(0);
-        let tags = tags(fields)?;
+        let tags = self.shared(tags(fields)?);
         let exceptions = read_exceptions(fields, false, self.findings)?;
         let rule = Rule {
             name,
@@ -230,6 +230,17 @@ impl Reader<'_> {
         };
         Ok((rule, exceptions))
     }
+
+    /// The same tags as an earlier rule has, if one has them.
+    fn shared(&mut self, tags: Arc<[String]>) -> Arc<[String]> {
+        match self.tags.get(&tags) {
+            Some(known) => Arc::clone(known),
+            None => {
+                self.tags.insert(Arc::clone(&tags));
+                tags
+            }
+        }
+    }
 }
 
 fn value_context(fields: Fields<'_, '_>, key: &str, item: Subject) -> Context {
@@ -243,9 +254,9 @@ fn source_of_change(fields: Fields<'_, '_>) -> Option<String> {
     (!source.is_empty()).then(|| source.to_owned())
 }
 
-fn tags(fields: Fields<'_, '_>) -> Checked<BTreeSet<String>> {
+fn tags(fields: Fields<'_, '_>) -> Checked<Arc<[String]>> {
     let tags = fields.optional_texts("tags")?.unwrap_or_default();
-    Ok(tags.iter().map(|tag| tag.as_str().to_owned()).collect())
+    Ok(sorted(tags.iter().map(|tag| tag.as_str().to_owned())))
 }
 
 fn priority(fields: Fields<'_, '_>) -> Checked<Priority> {

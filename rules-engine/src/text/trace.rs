@@ -3,11 +3,12 @@
 //! Conditions are edited as text before they are parsed: appended to, wrapped for exceptions, lists
 //! spliced in. A diagnostic must still point at the word that somebody wrote.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::CharIndices;
 use std::sync::Arc;
 
-use super::{FileSpan, RulesText, Span};
+use super::{FileSpan, RulesText, ShortSpan, Span};
 
 /// How a scalar is written in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,90 +21,126 @@ pub(crate) enum ScalarStyle {
     DoubleQuoted,
 }
 
-/// A scalar's value and where it stands in its file.
-#[derive(Debug)]
-pub(crate) struct ScalarOrigin {
-    pub(crate) value: Arc<str>,
-    pub(crate) file: Arc<RulesText>,
+/// A scalar's value and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Scalar {
+    /// `None` if the value is what stands there, as it mostly is.
+    value: Option<Arc<String>>,
     /// The value as written, with quotes, without a block's header.
-    pub(crate) span: Span,
-    pub(crate) style: ScalarStyle,
+    span: ShortSpan,
+    style: ScalarStyle,
+}
+
+/// A scalar of a certain file.
+#[derive(Clone, Debug)]
+pub(crate) struct ScalarOrigin {
+    pub(crate) scalar: Scalar,
+    pub(crate) file: Arc<RulesText>,
 }
 
 /// Text with the origins of its parts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TracedText {
-    text: Text,
-    /// In order; a piece reaches to the start of the next.
-    pieces: Vec<Piece>,
+#[derive(Clone, Debug)]
+pub(crate) enum TracedText {
+    /// What one scalar says. Most texts stay that, and there are many.
+    Scalar(ScalarOrigin),
+    Composed(Composed),
 }
 
-/// Most texts stay what one scalar says, and there are many.
-#[derive(Clone, Debug)]
-enum Text {
-    OfScalar(Arc<str>),
-    Own(String),
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Composed {
+    text: String,
+    /// In order; a piece reaches to the start of the next.
+    pieces: Vec<Piece>,
 }
 
 #[derive(Clone, Debug)]
 struct Piece {
     start: usize,
     /// The scalar and the offset in its value; `None` for text that no file contains.
-    origin: Option<(Arc<ScalarOrigin>, usize)>,
+    origin: Option<(ScalarOrigin, usize)>,
 }
 
-impl Default for Text {
+impl Default for TracedText {
     fn default() -> Self {
-        Text::Own(String::new())
+        TracedText::Composed(Composed::default())
     }
 }
 
-impl Text {
-    fn as_str(&self) -> &str {
-        match self {
-            Text::OfScalar(text) => text,
-            Text::Own(text) => text,
-        }
+impl Composed {
+    fn of(scalar: ScalarOrigin) -> Self {
+        let text = scalar.value().to_owned();
+        Composed { text, pieces: vec![Piece { start: 0, origin: Some((scalar, 0)) }] }
     }
 
-    fn push_str(&mut self, more: &str) {
-        match self {
-            Text::OfScalar(text) => *self = Text::Own(format!("{text}{more}")),
-            Text::Own(text) => text.push_str(more),
+    /// Appends a part of another text.
+    fn push_slice(&mut self, other: &TracedText, start: usize, end: usize) {
+        let base = self.text.len();
+        match other {
+            TracedText::Scalar(scalar) if start < end => {
+                self.pieces.push(Piece { start: base, origin: Some((scalar.clone(), start)) });
+            }
+            TracedText::Scalar(_) => {}
+            TracedText::Composed(Composed { pieces, .. }) => {
+                let first = pieces.partition_point(|piece| piece.start <= start).saturating_sub(1);
+                for piece in pieces[first..].iter().take_while(|piece| piece.start < end) {
+                    let skipped = start.saturating_sub(piece.start);
+                    let origin =
+                        piece.origin.as_ref().map(|(scalar, at)| (scalar.clone(), at + skipped));
+                    self.pieces
+                        .push(Piece { start: base + piece.start.saturating_sub(start), origin });
+                }
+            }
         }
+        self.text.push_str(&other.as_str()[start..end]);
+    }
+
+    fn locate(&self, span: Span) -> Option<FileSpan> {
+        let index = self.pieces.partition_point(|piece| piece.start <= span.start);
+        let index = self.pieces[..index].iter().rposition(|piece| piece.origin.is_some())?;
+        let piece = &self.pieces[index];
+        let piece_end = self.pieces.get(index + 1).map_or(self.text.len(), |next| next.start);
+        let (scalar, at) = piece.origin.as_ref()?;
+        let start = at + span.start.min(piece_end) - piece.start;
+        let end = at + span.end.clamp(piece.start, piece_end) - piece.start;
+        Some(scalar.locate(start, end))
     }
 }
 
 impl TracedText {
-    pub(crate) fn from_scalar(scalar: ScalarOrigin) -> Self {
-        let text = Text::OfScalar(scalar.value.clone());
-        TracedText { text, pieces: vec![Piece { start: 0, origin: Some((Arc::new(scalar), 0)) }] }
-    }
-
     pub(crate) fn as_str(&self) -> &str {
-        self.text.as_str()
+        match self {
+            TracedText::Scalar(scalar) => scalar.value(),
+            TracedText::Composed(composed) => &composed.text,
+        }
     }
 
     /// Appends text that stands in no file.
     pub(crate) fn push_str(&mut self, text: &str) {
-        self.pieces.push(Piece { start: self.as_str().len(), origin: None });
-        self.text.push_str(text);
+        self.compose(|composed| {
+            composed.pieces.push(Piece { start: composed.text.len(), origin: None });
+            composed.text.push_str(text);
+        });
     }
 
     pub(crate) fn push(&mut self, other: &TracedText) {
-        self.push_slice(other, 0, other.as_str().len());
+        match self.as_str() {
+            "" => *self = other.clone(),
+            _ => self.push_slice(other, 0, other.as_str().len()),
+        }
     }
 
     /// Appends a part of another text; the offsets are character boundaries in it.
     pub(crate) fn push_slice(&mut self, other: &TracedText, start: usize, end: usize) {
-        let base = self.as_str().len();
-        let first = other.pieces.partition_point(|piece| piece.start <= start).saturating_sub(1);
-        for piece in other.pieces[first..].iter().take_while(|piece| piece.start < end) {
-            let skipped = start.saturating_sub(piece.start);
-            let origin = piece.origin.as_ref().map(|(scalar, at)| (scalar.clone(), at + skipped));
-            self.pieces.push(Piece { start: base + piece.start.saturating_sub(start), origin });
-        }
-        self.text.push_str(&other.as_str()[start..end]);
+        self.compose(|composed| composed.push_slice(other, start, end));
+    }
+
+    fn compose(&mut self, change: impl FnOnce(&mut Composed)) {
+        let mut composed = match std::mem::take(self) {
+            TracedText::Scalar(scalar) => Composed::of(scalar),
+            TracedText::Composed(composed) => composed,
+        };
+        change(&mut composed);
+        *self = TracedText::Composed(composed);
     }
 
     /// Without white space at both ends.
@@ -125,27 +162,52 @@ impl TracedText {
 
     /// Where a part of the text stands. For text that no file contains, what stands before it.
     pub(crate) fn locate(&self, span: Span) -> Option<FileSpan> {
-        let index = self.pieces.partition_point(|piece| piece.start <= span.start);
-        let index = self.pieces[..index].iter().rposition(|piece| piece.origin.is_some())?;
-        let piece = &self.pieces[index];
-        let piece_end = self.pieces.get(index + 1).map_or(self.as_str().len(), |next| next.start);
-        let (scalar, at) = piece.origin.as_ref()?;
-        let start = at + span.start.min(piece_end) - piece.start;
-        let end = at + span.end.clamp(piece.start, piece_end) - piece.start;
-        Some(FileSpan { file: scalar.file.clone(), span: scalar.locate(start, end) })
+        match self {
+            TracedText::Scalar(scalar) => {
+                let length = scalar.value().len();
+                Some(scalar.locate(span.start.min(length), span.end.min(length)))
+            }
+            TracedText::Composed(composed) => composed.locate(span),
+        }
+    }
+}
+
+impl Scalar {
+    /// `content` is that of the file.
+    pub(crate) fn new(value: Cow<'_, str>, span: Span, style: ScalarStyle, content: &str) -> Self {
+        let is_as_written = content.get(span.start..span.end) == Some(&*value);
+        let value = (!is_as_written).then(|| Arc::new(value.into_owned()));
+        Scalar { value, span: ShortSpan::new(span), style }
+    }
+
+    /// `content` is that of the file.
+    pub(crate) fn value<'t>(&'t self, content: &'t str) -> &'t str {
+        match &self.value {
+            Some(value) => value,
+            None => self.written(content),
+        }
+    }
+
+    fn written<'t>(&self, content: &'t str) -> &'t str {
+        let span = self.span.span();
+        &content[span.start..span.end]
     }
 }
 
 impl ScalarOrigin {
+    fn value(&self) -> &str {
+        self.scalar.value(self.file.content())
+    }
+
     /// The place of `value[start..end]` in the file.
     ///
     /// Value and source hold the same characters apart from white space, quotes and escapes, so
     /// walking both in step leads to the place.
-    fn locate(&self, start: usize, end: usize) -> Span {
-        let source = &self.file.content()[self.span.start..self.span.end];
-        let mut walk = Walk::new(source, self.style);
+    fn locate(&self, start: usize, end: usize) -> FileSpan {
+        let value = self.value();
+        let mut walk = Walk::new(self.scalar.written(self.file.content()), self.scalar.style);
         let mut from = 0;
-        for (position, character) in self.value.char_indices() {
+        for (position, character) in value.char_indices() {
             if position <= start {
                 from = walk.position_before(character);
             }
@@ -154,11 +216,13 @@ impl ScalarOrigin {
             }
             walk.step(character);
         }
-        if start >= self.value.len() {
+        if start >= value.len() {
             from = walk.position();
         }
         let to = walk.position().max(from);
-        Span { start: self.span.start + from, end: self.span.start + to }
+        let base = self.scalar.span.span().start;
+        let span = Span { start: base + from, end: base + to };
+        FileSpan { file: self.file.clone(), span }
     }
 }
 

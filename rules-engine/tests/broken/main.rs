@@ -67,7 +67,7 @@ fn report(path: &Path, environment: &Environment) -> String {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let file = RulesFile { name, content: fs::read(path).unwrap() };
     let settings = Settings { stop_at_first_error: false, ..Settings::default() };
-    load(&[file], environment, &settings).reports[0].render(false) + "\n"
+    load(vec![file], environment, &settings).reports[0].render(false) + "\n"
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Lists, macros and exceptions in conditions.
 
-use crate::{rule, validated};
+use crate::{environment, rule, validated};
 
 /// The condition of rule `r` with lists, macros and exceptions resolved; else the first error.
 fn compiled(text: &str) -> String {
@@ -11,7 +11,7 @@ fn compiled(text: &str) -> String {
             .unwrap()
             .to_owned();
     };
-    let described = ruleset.describe(Some("r")).unwrap();
+    let described = ruleset.describe(Some("r"), &environment()).unwrap();
     described["rules"][0]["details"]["condition_compiled"].as_str().unwrap().to_owned()
 }
 

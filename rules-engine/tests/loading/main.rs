@@ -83,7 +83,7 @@ fn files(texts: &[&str]) -> Vec<RulesFile> {
 /// Loads files as a validation does: all of them, whatever is wrong.
 fn validated(texts: &[&str]) -> Load {
     let settings = Settings { stop_at_first_error: false, ..Settings::default() };
-    load(&files(texts), &environment(), &settings)
+    load(files(texts), &environment(), &settings)
 }
 
 /// A rule of the source `tsrc` with further keys.

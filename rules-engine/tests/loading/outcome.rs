@@ -90,7 +90,7 @@ fn priorities_are_names_in_any_case() {
     let load = validated(&[&with_priority("info")]);
     let report = &load.reports[0];
     assert!(report.is_successful() && !report.has_warnings() && !report.is_schema_valid());
-    let described = load.ruleset.unwrap().describe(Some("r")).unwrap();
+    let described = load.ruleset.unwrap().describe(Some("r"), &environment()).unwrap();
     assert_eq!(described["rules"][0]["info"]["priority"], "Informational");
     check(&with_priority("warn"), "LOAD_ERR_YAML_VALIDATE: Invalid priority");
 }
@@ -99,7 +99,8 @@ fn priorities_are_names_in_any_case() {
 #[test]
 fn outputs_are_trimmed() {
     let text = rule("r", "t.u=1", "").replace("output: o", "output: '  padded  '");
-    let described = validated(&[&text]).ruleset.unwrap().describe(Some("r")).unwrap();
+    let described =
+        validated(&[&text]).ruleset.unwrap().describe(Some("r"), &environment()).unwrap();
     assert_eq!(described["rules"][0]["details"]["output_compiled"], "padded");
 }
 
@@ -287,7 +288,7 @@ fn rules_about_system_calls_are_left_out() {
         "LOAD_ERR_COMPILE_OUTPUT: unknown filter: unexpected token after '",
     );
     let text = syscall("proc.name = x", "o");
-    let load = load(&files(&[&text]), &environment(), &Settings::default());
+    let load = load(files(&[&text]), &environment(), &Settings::default());
     assert!(load.reports[0].is_successful() && !load.reports[0].has_warnings());
     assert_eq!(
         load.reports[0].skipped().unwrap(),
@@ -313,7 +314,7 @@ fn each_report_covers_all_files_so_far() {
 
 #[test]
 fn a_start_ends_with_the_first_bad_file() {
-    let load = load(&files(&["- 1\n", ""]), &environment(), &Settings::default());
+    let load = load(files(&["- 1\n", ""]), &environment(), &Settings::default());
     assert_eq!(load.reports.len(), 1);
 }
 
@@ -350,7 +351,7 @@ fn check_active(settings: &Settings, expected: &[&str]) {
         rule("c", "t.u=1", "").replace("INFO", "WARNING"),
     ]
     .concat();
-    let load = load(&files(&[&text]), &environment(), settings);
+    let load = load(files(&[&text]), &environment(), settings);
     let program = load.ruleset.unwrap().program("tsrc");
     let active: Vec<String> = program
         .iter()
@@ -398,10 +399,10 @@ fn outputs_are_appended_to_before_they_are_checked() {
     let output = |append_output: Vec<AppendOutput>| {
         let settings = Settings { append_output, ..Settings::default() };
         let text = rule("r", "t.u=1", "  tags: [a, z]\n");
-        let load = load(&files(&[&text]), &environment(), &settings);
+        let load = load(files(&[&text]), &environment(), &settings);
         match load.ruleset {
             Some(ruleset) => {
-                ruleset.describe(Some("r")).unwrap()["rules"][0]["details"]["output_compiled"]
+                ruleset.describe(Some("r"), &environment()).unwrap()["rules"][0]["details"]["output_compiled"]
                     .as_str()
                     .unwrap()
                     .to_owned()

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::{rule, validated};
+use crate::{environment, rule, validated};
 
 #[test]
 fn an_error_as_text() {
@@ -145,7 +145,7 @@ const DESCRIBED: &str = "
 #[test]
 fn a_description_as_json() {
     let ruleset = validated(&[DESCRIBED]).ruleset.unwrap();
-    assert_snapshot!(format!("{:#}", ruleset.describe(None).unwrap()), @r#"
+    assert_snapshot!(format!("{:#}", ruleset.describe(None, &environment()).unwrap()), @r#"
     {
       "lists": [
         {
@@ -262,8 +262,8 @@ fn a_description_as_json() {
       ]
     }
     "#);
-    assert!(ruleset.describe(Some("A reader")).is_some());
-    assert!(ruleset.describe(Some("nobody")).is_none());
+    assert!(ruleset.describe(Some("A reader"), &environment()).is_some());
+    assert!(ruleset.describe(Some("nobody"), &environment()).is_none());
 }
 
 #[test]

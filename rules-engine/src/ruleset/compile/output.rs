@@ -8,57 +8,57 @@ use crate::output::{ExtraValue, OutputError, OutputTemplate};
 use crate::ruleset::{Checked, Findings, Rule};
 use crate::text::{Span, TracedText};
 
-use super::Compiler;
-
 /// A field that Falco removes from outputs; what it stood for is appended by configuration now.
 const CONTAINER_INFO: &str = "%container.info";
 
 /// An output whose fields exist.
 pub(crate) struct CheckedOutput {
     /// With what the configuration appends.
-    pub(crate) text: String,
+    pub(crate) text: TracedText,
     pub(crate) template: OutputTemplate,
     pub(crate) extra_fields: Vec<(String, ExtraValue)>,
 }
 
-impl Compiler<'_> {
-    pub(super) fn output(
-        &self,
-        rule: &Rule,
-        catalogue: &FieldCatalogue,
-        findings: &mut Findings,
-    ) -> Checked<CheckedOutput> {
-        let context = &rule.output_context;
-        let mut text = without_container_info(&rule.output);
-        let has_container_info = rule.output.as_str().contains(CONTAINER_INFO);
-        let mut extra = Vec::new();
-        for entry in self.settings.append_output.iter().filter(|entry| entry.matches(rule)) {
-            append(entry, catalogue, &mut text);
-            extra.extend(&entry.extra_fields);
-        }
-        let template = OutputTemplate::parse(text.as_str(), catalogue)
-            .map_err(|error| diagnostic(error, &text, context))
-            .map_err(Box::new)?;
-        if has_container_info {
-            let message = "%container.info is deprecated and no longer useful in outputs; it is \
-                           removed from the output of the rule";
-            findings.warning(Diagnostic::new(Code::DeprecatedItem, message, context));
-        }
-        for field in DEPRECATED_FIELDS.iter().filter(|field| text.as_str().contains(*field)) {
-            let message =
-                format!("usage of deprecated field '{field}' has been detected in the rule output");
-            let mut warning = Diagnostic::new(Code::DeprecatedItem, message, context);
-            warning.deprecated_field = Some((*field).to_owned());
-            findings.warning(warning);
-        }
-        let extra_fields = extra
-            .into_iter()
-            .map(|field| extra_field(field, catalogue))
-            .collect::<Result<_, _>>()
-            .map_err(|error| Diagnostic::new(Code::CompileOutput, error.message, context))
-            .map_err(Box::new)?;
-        Ok(CheckedOutput { text: text.as_str().to_owned(), template, extra_fields })
+/// Checks the output of a rule with what the configuration appends.
+pub(crate) fn check_output(
+    rule: &Rule,
+    append_output: &[AppendOutput],
+    catalogue: &FieldCatalogue,
+    findings: &mut Findings,
+) -> Checked<CheckedOutput> {
+    let context = &rule.output_context;
+    let has_container_info = rule.output.as_str().contains(CONTAINER_INFO);
+    let mut text = match has_container_info {
+        true => without_container_info(&rule.output),
+        false => rule.output.clone(),
+    };
+    let mut extra = Vec::new();
+    for entry in append_output.iter().filter(|entry| entry.matches(rule)) {
+        append(entry, catalogue, &mut text);
+        extra.extend(&entry.extra_fields);
     }
+    let template = OutputTemplate::parse(text.as_str(), catalogue)
+        .map_err(|error| diagnostic(error, &text, context))
+        .map_err(Box::new)?;
+    if has_container_info {
+        let message = "%container.info is deprecated and no longer useful in outputs; it is \
+                       removed from the output of the rule";
+        findings.warning(Diagnostic::new(Code::DeprecatedItem, message, context));
+    }
+    for field in DEPRECATED_FIELDS.iter().filter(|field| text.as_str().contains(*field)) {
+        let message =
+            format!("usage of deprecated field '{field}' has been detected in the rule output");
+        let mut warning = Diagnostic::new(Code::DeprecatedItem, message, context);
+        warning.deprecated_field = Some((*field).to_owned());
+        findings.warning(warning);
+    }
+    let extra_fields = extra
+        .into_iter()
+        .map(|field| extra_field(field, catalogue))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Diagnostic::new(Code::CompileOutput, error.message, context))
+        .map_err(Box::new)?;
+    Ok(CheckedOutput { text, template, extra_fields })
 }
 
 impl AppendOutput {
