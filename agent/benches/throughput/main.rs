@@ -1,5 +1,5 @@
 //! Events per second of the whole agent over a file, beside a program that only looks at five fields of each line; then
-//! over the webhook.
+//! over the webhook; at last how much memory it takes with many rules.
 //!
 //! ```sh
 //! cargo bench -p agent
@@ -13,6 +13,8 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
 
 mod corpus;
+#[path = "../../../rules-engine/benches/load/many_rules.rs"]
+mod many_rules;
 mod webhook;
 
 use std::hint::black_box;
@@ -20,13 +22,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use sonic_rs::{PointerTree, get_many, pointer};
 
 const EVENTS: usize = 200_000;
 /// The best of these counts: everything that disturbs a run makes it slower.
 const RUNS: usize = 5;
+/// With as many rules more the memory is measured.
+const MANY_RULES: usize = 10_000;
 
 fn main() {
     let directory = tempfile::tempdir().unwrap();
@@ -41,6 +45,7 @@ fn main() {
     let agent = Agent::new(directory.path());
     measure_file(&agent, &events);
     measure_webhook(&agent, &events);
+    measure_memory(&agent, directory.path());
 }
 
 fn measure_file(agent: &Agent, events: &Path) {
@@ -82,6 +87,29 @@ fn measure_webhook(agent: &Agent, events: &Path) {
         let slowest = webhook::latency(address, &bodies);
         println!("99 % of answers at 4,000 events/s within {slowest:.1?}");
     });
+}
+
+/// Of the whole process: at most, which is while the rules are loaded, and as long as it runs.
+fn measure_memory(agent: &Agent, directory: &Path) {
+    let many = directory.join("many_rules.yaml");
+    fs::write(&many, many_rules::rules(MANY_RULES)).unwrap();
+    for (what, more) in [("the rules alone", None), ("10,000 rules more", Some(&many))] {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut child = agent.start_with(&format!("http://{address}/k8s-audit"), more);
+        webhook::wait_for(address);
+        // What loading took is given back soon after the webhook is open.
+        thread::sleep(Duration::from_secs(1));
+        let (peak, lasting) = (memory_mib(&child, "VmHWM:"), memory_mib(&child, "VmRSS:"));
+        println!("memory with {what:18} at most {peak:5.1} MiB, then {lasting:5.1} MiB");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+fn memory_mib(process: &Child, key: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_suffix("kB"));
+    value.unwrap().trim().parse::<f64>().unwrap() / 1024.0
 }
 
 fn print_line(name: &str, time: Duration, events: u64) {
@@ -146,10 +174,17 @@ webserver: {{enabled: false}}
 
     /// Starts an agent that reads events from where `open_params` says; from a file it ends by itself.
     fn start(&self, open_params: &str) -> Child {
+        self.start_with(open_params, None)
+    }
+
+    /// As [`Self::start`], with one rules file more.
+    fn start_with(&self, open_params: &str, rules: Option<&PathBuf>) -> Child {
+        let rules = rules.map(|path| format!("rules_files[]={}", path.display()));
         Command::new(env!("CARGO_BIN_EXE_shikra"))
             .arg("-c")
             .arg(&self.config)
             .args(["-o", &format!("plugins[0].open_params={open_params}")])
+            .args(rules.iter().flat_map(|rules| ["-o", rules.as_str()]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -23,11 +23,15 @@ pub(crate) fn bodies(log: &[u8]) -> Vec<Vec<u8>> {
     lines.chunks_exact(BATCH).map(list).collect()
 }
 
+/// Waits until the agent has loaded its rules.
+pub(crate) fn wait_for(address: SocketAddr) {
+    Connection::open(address).unwrap();
+}
+
 /// Posts every body once over several connections, and returns the events per second.
 pub(crate) fn throughput(address: SocketAddr, bodies: &[Vec<u8>]) -> f64 {
     let next = AtomicUsize::new(0);
-    // Until then the agent loads its rules.
-    Connection::open(address).unwrap();
+    wait_for(address);
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
