@@ -15,7 +15,7 @@ use anyhow::{Context, anyhow};
 use falco_plugin::FailureReason;
 use plugin_support::events::Events;
 
-use crate::read_once::ReadOnce;
+use crate::read_once::{Progress, ReadOnce};
 
 /// Batches that may wait for the host; with more the reader is not faster, it only holds more memory.
 const AHEAD: usize = 1;
@@ -28,6 +28,7 @@ pub(crate) struct ReadAhead {
     used: SyncSender<Events>,
     /// Makes the reader end after the batch that it is at.
     stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     /// Gone once it was joined.
     reader: Option<JoinHandle<()>>,
 }
@@ -39,6 +40,7 @@ impl ReadAhead {
         let (used, returned) = sync_channel::<Events>(AHEAD + 1);
         let stop = Arc::new(AtomicBool::new(false));
         let is_stopped = Arc::clone(&stop);
+        let progress = Arc::clone(files.progress());
         let read = move || {
             while !is_stopped.load(Ordering::Relaxed) {
                 let mut events = returned.try_recv().unwrap_or_default();
@@ -50,7 +52,12 @@ impl ReadAhead {
         };
         let reader = thread::Builder::new().name("k8saudit-file".into()).spawn(read);
         let reader = reader.context("cannot start the thread that reads files")?;
-        Ok(Self { batches, used, stop, reader: Some(reader) })
+        Ok(Self { batches, used, stop, progress, reader: Some(reader) })
+    }
+
+    /// How far the files have been read, a batch or two ahead of the host.
+    pub(crate) fn percent(&self) -> f64 {
+        self.progress.percent()
     }
 
     /// Replaces `events` by the next batch, waiting for it at most as long as `wait`.

@@ -6,6 +6,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
     time::SystemTime,
 };
 
@@ -24,6 +25,22 @@ pub(crate) struct ReadError {
     source: io::Error,
 }
 
+/// How far files have been read, seen from any thread.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// What the files held when they were opened; 0 where nobody knows, as for a pipe.
+    total_bytes: u64,
+    read_bytes: AtomicU64,
+}
+
+impl Progress {
+    /// From 0 to 100.
+    pub(crate) fn percent(&self) -> f64 {
+        let read = self.read_bytes.load(Ordering::Relaxed).min(self.total_bytes);
+        read as f64 * 100.0 / self.total_bytes.max(1) as f64
+    }
+}
+
 /// Files that are read one after the other.
 #[derive(Debug)]
 pub(crate) struct ReadOnce {
@@ -32,6 +49,7 @@ pub(crate) struct ReadOnce {
     splitter: LineSplitter,
     reader: EventReader,
     counters: Arc<Counters>,
+    progress: Arc<Progress>,
     buffer: Vec<u8>,
 }
 
@@ -51,10 +69,13 @@ impl ReadOnce {
     ) -> Result<Self, ReadError> {
         let error = |source| ReadError { path: path.to_owned(), source };
         let (mut current, mut next) = (None, VecDeque::new());
+        let total_bytes;
         if path.is_dir() {
-            next = oldest_first(path).map_err(error)?;
+            (next, total_bytes) = oldest_first(path).map_err(error)?;
         } else {
-            current = Some(OpenFile::open(path.to_owned()).map_err(error)?);
+            let open = OpenFile::open(path.to_owned()).map_err(error)?;
+            total_bytes = open.file.metadata().map_err(error)?.len();
+            current = Some(open);
         }
         Ok(Self {
             current,
@@ -62,14 +83,19 @@ impl ReadOnce {
             splitter: LineSplitter::new(line::LIMIT),
             reader: EventReader::new(config.max_event_bytes(), Arc::clone(counters)),
             counters: Arc::clone(counters),
+            progress: Arc::new(Progress { total_bytes, read_bytes: AtomicU64::new(0) }),
             buffer: vec![0; CHUNK_BYTES],
         })
+    }
+
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Reads on until there are events; false at the end of the last file.
     pub(crate) fn read(&mut self, events: &mut Events) -> bool {
         while events.is_empty() {
-            let Self { current, next, splitter, reader, counters, buffer } = self;
+            let Self { current, next, splitter, reader, counters, progress, buffer } = self;
             let Some(open) = current else {
                 let Some(path) = next.pop_front() else { return false };
                 match OpenFile::open(path.clone()) {
@@ -97,7 +123,10 @@ impl ReadOnce {
                     splitter.finish(add);
                     *current = None;
                 }
-                Ok(read) => splitter.push(&buffer[..read], &mut add),
+                Ok(read) => {
+                    progress.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
+                    splitter.push(&buffer[..read], &mut add);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::error!("cannot read {}: {error}", open.path.display());
@@ -116,9 +145,10 @@ impl OpenFile {
     }
 }
 
-/// The files of a directory, hidden ones too, subdirectories not.
-fn oldest_first(directory: &Path) -> io::Result<VecDeque<PathBuf>> {
+/// The files of a directory, hidden ones too, subdirectories not, and how many bytes they hold.
+fn oldest_first(directory: &Path) -> io::Result<(VecDeque<PathBuf>, u64)> {
     let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
+    let mut bytes = 0;
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let metadata = match fs::metadata(&path) {
@@ -136,10 +166,11 @@ fn oldest_first(directory: &Path) -> io::Result<VecDeque<PathBuf>> {
             log::warn!("{} is compressed: skipped", path.display());
             continue;
         }
+        bytes += metadata.len();
         found.push((metadata.modified()?, path));
     }
     found.sort();
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    Ok((found.into_iter().map(|(_, path)| path).collect(), bytes))
 }
 
 #[cfg(test)]
@@ -154,6 +185,7 @@ mod tests {
     fn check(path: &Path, expected: &[&str]) {
         let mut files = ReadOnce::open(path, &Config::default(), &Arc::default()).unwrap();
         let (mut payloads, mut events) = (Vec::new(), Events::default());
+        assert_eq!(files.progress().percent(), 0.0);
         while files.read(&mut events) {
             payloads.extend(
                 events.iter().map(|event| String::from_utf8_lossy(event.payload).into_owned()),
@@ -161,6 +193,24 @@ mod tests {
             events.truncate(0);
         }
         assert_eq!(payloads, expected.iter().map(|id| event(id)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn progress_is_what_was_read_of_all_files() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["1", "2", "3", "4"] {
+            fs::write(directory.path().join(name), event(name)).unwrap();
+        }
+        let mut files =
+            ReadOnce::open(directory.path(), &Config::default(), &Arc::default()).unwrap();
+        let (progress, mut events) = (Arc::clone(files.progress()), Events::default());
+        for percent in [25.0, 50.0, 75.0, 100.0] {
+            assert!(files.read(&mut events));
+            events.truncate(0);
+            assert_eq!(progress.percent(), percent);
+        }
+        assert!(!files.read(&mut events));
+        assert_eq!(Progress::default().percent(), 0.0, "of a pipe nobody knows the end");
     }
 
     /// F12

@@ -8,7 +8,8 @@ use falco_plugin::FailureReason;
 use falco_plugin::event::PluginEvent;
 use falco_plugin::event::events::{Event, EventMetadata};
 use falco_plugin::source::{
-    EventBatch, EventInput, OpenParam, SourcePlugin, SourcePluginInstance, serialize_open_params,
+    EventBatch, EventInput, OpenParam, ProgressInfo, SourcePlugin, SourcePluginInstance,
+    serialize_open_params,
 };
 use plugin_support::events::Event as ReadEvent;
 use plugin_support::handover::BatchLimit;
@@ -92,6 +93,15 @@ impl SourcePluginInstance for AuditStream {
         batch: &mut EventBatch<'_>,
     ) -> anyhow::Result<()> {
         guard("next_batch", || self.fill(batch, plugin))
+    }
+
+    /// Only files that are read once have an end.
+    fn get_progress(&mut self) -> ProgressInfo<'_> {
+        let value = match &self.input {
+            Some(Input::Files(files)) => files.percent(),
+            _ => 0.0,
+        };
+        ProgressInfo { value, detail: None }
     }
 }
 
