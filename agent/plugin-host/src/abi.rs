@@ -91,6 +91,8 @@ pub(crate) type OpenParamsFn =
     unsafe extern "C-unwind" fn(*mut StateHandle, *mut i32) -> *const c_char;
 pub(crate) type EventToStringFn =
     unsafe extern "C-unwind" fn(*mut StateHandle, *const EventInput) -> *const c_char;
+pub(crate) type ProgressFn =
+    unsafe extern "C-unwind" fn(*mut StateHandle, *mut InstanceHandle, *mut u32) -> *const c_char;
 pub(crate) type EventTypesFn =
     unsafe extern "C-unwind" fn(*mut u32, *mut StateHandle) -> *const u16;
 pub(crate) type ExtractFn =
@@ -120,6 +122,7 @@ pub(crate) const OPEN: Symbol<OpenFn> = Symbol::new("open");
 pub(crate) const CLOSE: Symbol<CloseFn> = Symbol::new("close");
 pub(crate) const NEXT_BATCH: Symbol<NextBatchFn> = Symbol::new("next_batch");
 pub(crate) const LIST_OPEN_PARAMS: Symbol<OpenParamsFn> = Symbol::new("list_open_params");
+pub(crate) const GET_PROGRESS: Symbol<ProgressFn> = Symbol::new("get_progress");
 pub(crate) const EVENT_TO_STRING: Symbol<EventToStringFn> = Symbol::new("event_to_string");
 pub(crate) const GET_FIELDS: Symbol<TextFn> = Symbol::new("get_fields");
 pub(crate) const EXTRACT_FIELDS: Symbol<ExtractFn> = Symbol::new("extract_fields");

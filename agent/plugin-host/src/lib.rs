@@ -83,6 +83,6 @@ pub use owner::{LogSeverity, LogSink};
 pub use parse::Parsing;
 pub use plugin::{CallError, InitError, OpenParam, Plugin};
 pub use schema::ConfigError;
-pub use source::{Batch, EventStream, NoBatch, OpenError};
+pub use source::{Batch, EventStream, NoBatch, OpenError, Progress};
 pub use tables::StateTables;
 pub use version::{ParseVersionError, Version};

@@ -96,6 +96,7 @@ pub(crate) struct SourceFunctions {
     pub(crate) close: abi::CloseFn,
     pub(crate) next_batch: abi::NextBatchFn,
     pub(crate) list_open_params: Option<abi::OpenParamsFn>,
+    pub(crate) get_progress: Option<abi::ProgressFn>,
     pub(crate) event_to_string: Option<abi::EventToStringFn>,
 }
 
@@ -348,6 +349,7 @@ fn source_functions(object: &SharedObject) -> Option<SourceFunctions> {
         close: object.resolve(&abi::CLOSE)?,
         next_batch: object.resolve(&abi::NEXT_BATCH)?,
         list_open_params: object.resolve(&abi::LIST_OPEN_PARAMS),
+        get_progress: object.resolve(&abi::GET_PROGRESS),
         event_to_string: object.resolve(&abi::EVENT_TO_STRING),
     })
 }

@@ -1,5 +1,7 @@
 //! Event sourcing: an open event source and its batches.
 
+mod progress;
+
 use std::ffi::CString;
 use std::fmt;
 use std::ptr;
@@ -15,6 +17,8 @@ use crate::library::SourceFunctions;
 use crate::metrics::Metric;
 use crate::plugin::{CallError, Plugin, State};
 use crate::return_code::ReturnCode;
+
+pub use self::progress::Progress;
 
 /// An open event source, with the plugin state it belongs to.
 ///

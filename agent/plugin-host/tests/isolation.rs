@@ -141,8 +141,54 @@ fn a_child_that_talks_nonsense_is_an_error() {
     // Standard input is the socket.
     check(r"printf '\001\000\000\000\143x' >&0; sleep 60", "a message of an unknown kind");
     check(r"printf '\377\377\377\377\010' >&0; sleep 60", "a message that is too long");
-    check(r"printf '\004\000\000\000\011xxxx' >&0", "what its process says of it makes no sense");
+    check(r"printf '\004\000\000\000\012xxxx' >&0", "what its process says of it makes no sense");
     let isolation = isolation("/nowhere/program".into(), &[]);
     let error = Library::open_isolated("x.so".as_ref(), isolation).unwrap_err().source.to_string();
     assert!(error.contains("its process cannot be started"), "{error}");
+}
+
+#[test]
+fn progress_is_told_here_and_there_and_looked_at() {
+    let here = Library::open(&library_path("libchameleon_plugin.so")).unwrap();
+    let there = isolated("libchameleon_plugin.so");
+    for library in [&here, &there] {
+        let check = |config: &str, expected: &[(f64, &str)], protocol_error: &str| {
+            let (plugin, lines) = init(library, config);
+            let mut stream = plugin.open("4").unwrap();
+            let mut found = Vec::new();
+            let deadline = Instant::now() + Duration::from_secs(60);
+            loop {
+                found.extend(stream.progress().map(|progress| (progress.share, progress.text)));
+                match stream.next_batch() {
+                    Ok(_) => {}
+                    Err(NoBatch::Timeout) => assert!(Instant::now() < deadline),
+                    Err(_) => break,
+                }
+            }
+            let found: Vec<_> = found.iter().map(|(share, text)| (*share, &**text)).collect();
+            assert_eq!(found, expected, "{config}");
+            stream.close();
+            assert_eq!(stream.progress(), None);
+            let has_logged =
+                lines.lock().unwrap().iter().any(|line| line.contains("protocol error"));
+            assert_eq!(has_logged, !protocol_error.is_empty(), "{:?}", lines.lock().unwrap());
+            assert!(
+                protocol_error.is_empty()
+                    || lines.lock().unwrap().iter().any(|line| line.contains(protocol_error))
+            );
+        };
+        let shares = [0.0, 0.25, 0.5, 0.75, 1.0];
+        check("", &shares.map(|share| (share, "")), "");
+        let words =
+            ["0 of 4", "1 of 4", "2 of 4", "3 of 4", "4 of 4"].map(|t| format!("{t}\x1b[2J"));
+        let words: Vec<_> = shares.into_iter().zip(words.iter().map(String::as_str)).collect();
+        check("get_progress words", &words, "");
+        check("get_progress nothing", &[(0.0, ""); 5], "");
+        check("get_progress too much", &[], "get_progress gave 10001 of 10000");
+        check(
+            "get_progress no text",
+            &shares.map(|share| (share, "")),
+            "get_progress gave what is not UTF-8",
+        );
+    }
 }

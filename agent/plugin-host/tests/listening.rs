@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 
 use plugin_host::{AsyncEvent, AsyncQueue, CallError, EventStream, Library, LogSink, NoBatch};
 
-/// Cargo builds it as a dev-dependency, beside the test executable.
-fn census() -> Arc<Library> {
-    let file = "libcensus_plugin.so";
+/// Cargo builds them as dev-dependencies, beside the test executable.
+fn library(plugin: &str) -> Arc<Library> {
+    let file = format!("lib{plugin}_plugin.so");
     Library::open(&std::env::current_exe().unwrap().with_file_name(file)).unwrap()
+}
+
+fn census() -> Arc<Library> {
+    library("census")
 }
 
 /// With the SDK all states of a library log to where the last one does.
@@ -176,4 +180,31 @@ fn routines_are_called_until_they_are_done_or_the_source_closes() {
     assert!(!text.contains("call 4"), "{text}");
     assert_eq!(text.matches("unsubscribed once").count(), 2, "{text}");
     assert!(text.ends_with("capture closes; the state ends"), "{text}");
+}
+
+/// What the plugin `chameleon` logs from its start to its end, when it is told what to do.
+fn life_of_chameleon(tasks: &str) -> String {
+    let log = Log::default();
+    let queue = AsyncQueue::new("chameleon", 900);
+    let mut stream = library("chameleon").init(tasks, log.sink()).unwrap().open("0").unwrap();
+    let mut plugin = stream.extractor();
+    plugin.start_async_events(&queue).and_then(|()| plugin.open_capture()).unwrap();
+    stream.close();
+    stream.extractor().stop_async_events();
+    drop(stream);
+    assert!(queue.take_until(u64::MAX).is_empty());
+    log.text()
+}
+
+#[test]
+fn an_event_with_a_thread_is_refused_and_one_after_the_handler_was_taken_back() {
+    let text = life_of_chameleon("async with-thread");
+    let refused = "refused: async events of a plugin's event source have no thread id";
+    assert!(text.contains(&format!("handler set; {refused}; capture opens")), "{text}");
+    let text = life_of_chameleon("async late");
+    let refused = "refused: the async event handler is not set";
+    assert!(
+        text.ends_with(&format!("handler taken back; capture closes; {refused}; destroy")),
+        "{text}"
+    );
 }

@@ -133,6 +133,13 @@ impl Child {
                         Err(no_batch) => self.send_no_batch(&no_batch)?,
                     }
                 }
+                (Kind::Progress, Some(stream)) => {
+                    let mut message = Message::new(Kind::Answer);
+                    if let Some((share, text)) = stream.ask_for_progress() {
+                        message.number(share).bytes(&text);
+                    }
+                    self.sender.send(&mut message)?;
+                }
                 (Kind::Close, Some(stream)) => {
                     stream.close();
                     self.sender.send(&mut Message::new(Kind::Answer))?;

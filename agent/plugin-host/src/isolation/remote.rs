@@ -266,6 +266,15 @@ impl Remote {
         self.metrics.clone()
     }
 
+    /// How far the source has come, in ten-thousandths and in the plugin's words. `None` while it is asked for a batch.
+    pub(crate) fn progress(&mut self) -> Option<(u32, Vec<u8>)> {
+        if self.is_asked {
+            return None;
+        }
+        let mut body = self.ask(&mut Message::new(Kind::Progress), ANSWER).ok()?;
+        Some((body.number()?, body.bytes()?.to_vec()))
+    }
+
     /// How often the plugin had broken the rules when it was last asked for its metrics.
     pub(crate) fn protocol_errors(&self) -> u64 {
         self.protocol_errors

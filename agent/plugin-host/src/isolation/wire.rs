@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Extract,
     Print,
     Metrics,
+    Progress,
     /// Close the source.
     Close,
     /// End the process in good order.
@@ -46,6 +47,7 @@ impl Kind {
             Extract,
             Print,
             Metrics,
+            Progress,
             Close,
             End,
             Answer,
