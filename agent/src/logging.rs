@@ -25,6 +25,7 @@ use crate::config::LogConfig;
 use crate::logging::line::Message;
 use crate::logging::repeats::Repeats;
 use crate::logging::syslog::Syslog;
+use crate::progress::ProgressLine;
 
 /// Where the daemon of a Linux system listens.
 const SYSLOG_SOCKET: &str = "/dev/log";
@@ -34,11 +35,15 @@ const PLUGINS: &str = "plugins";
 
 /// The settings of the log, which may change while it is written.
 #[derive(Clone, Debug)]
-pub(crate) struct Log(Arc<ArcSwap<LogConfig>>);
+pub(crate) struct Log {
+    config: Arc<ArcSwap<LogConfig>>,
+    progress: ProgressLine,
+}
 
 /// Writes what is logged.
 struct Writer {
     config: Arc<ArcSwap<LogConfig>>,
+    progress: ProgressLine,
     syslog: Syslog,
     /// Whether it was said that no daemon takes messages.
     misses_syslog: AtomicBool,
@@ -47,7 +52,13 @@ struct Writer {
 
 impl Log {
     pub(crate) fn new(config: &LogConfig) -> Log {
-        Log(Arc::new(ArcSwap::from_pointee(config.clone())))
+        let config = Arc::new(ArcSwap::from_pointee(config.clone()));
+        Log { config, progress: ProgressLine::new() }
+    }
+
+    /// What may stand below the log on a terminal.
+    pub(crate) fn progress(&self) -> &ProgressLine {
+        &self.progress
     }
 
     /// Starts logging.
@@ -56,20 +67,21 @@ impl Log {
     ///
     /// When called twice.
     pub(crate) fn start(&self) {
-        let writer = Writer::new(Arc::clone(&self.0), SYSLOG_SOCKET.into());
+        let (config, progress) = (Arc::clone(&self.config), self.progress.clone());
+        let writer = Writer::new(config, progress, SYSLOG_SOCKET.into());
         tracing_subscriber::registry().with(writer).init();
     }
 
     /// Logs by these settings from now on.
     pub(crate) fn change(&self, config: &LogConfig) {
-        self.0.store(Arc::new(config.clone()));
+        self.config.store(Arc::new(config.clone()));
         // Which levels are wanted is remembered where messages come from.
         tracing::callsite::rebuild_interest_cache();
     }
 
     /// Passes on what plugins log, as far as `libs_logger` wants it.
     pub(crate) fn of_plugins(&self) -> Arc<LogSink> {
-        let config = Arc::clone(&self.0);
+        let config = Arc::clone(&self.config);
         Arc::new(move |severity, plugin, message| {
             if config.load().plugin_severity.is_none_or(|least| severity > least) {
                 return;
@@ -92,9 +104,10 @@ impl Log {
 }
 
 impl Writer {
-    fn new(config: Arc<ArcSwap<LogConfig>>, syslog: PathBuf) -> Writer {
+    fn new(config: Arc<ArcSwap<LogConfig>>, progress: ProgressLine, syslog: PathBuf) -> Writer {
         Writer {
             config,
+            progress,
             syslog: Syslog::new(syslog),
             misses_syslog: AtomicBool::new(false),
             repeats: Mutex::default(),
@@ -154,7 +167,7 @@ impl<S: Subscriber> Layer<S> for Writer {
         let Some(suffix) = suffix else { return };
         let message = Message { level, plugin, text: &format!("{text}{suffix}") };
         // Where would one say that nobody reads the log?
-        self.write(&message, &mut io::stderr().lock()).ok();
+        self.progress.make_way(|| self.write(&message, &mut io::stderr().lock())).ok();
     }
 }
 
@@ -271,7 +284,8 @@ mod tests {
             plugin_severity: None,
         };
         let path = folder.path().join("log");
-        let writer = Writer::new(Arc::new(ArcSwap::from_pointee(config)), path.clone());
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let writer = Writer::new(config, ProgressLine::default(), path.clone());
         let write = |text: &str| {
             let mut stderr = Vec::new();
             writer.write(&Message { level: Level::INFO, plugin: None, text }, &mut stderr).unwrap();

@@ -15,6 +15,7 @@ mod metrics;
 mod outputs;
 mod paint;
 mod plugins;
+mod progress;
 mod readiness;
 mod reload;
 mod replay;

@@ -40,6 +40,7 @@ use arc_swap::ArcSwap;
 use crate::alert::Alert;
 use crate::config::OutputsConfig;
 use crate::metrics::Metrics;
+use crate::progress::ProgressLine;
 
 use file::FileOutput;
 use http::{HttpOutput, HttpOutputError};
@@ -97,6 +98,7 @@ pub(crate) struct Outputs {
     queues: Arc<ArcSwap<Queues>>,
     /// Those that a reload took away too, until they have ended.
     running: Mutex<Vec<RunningOutput>>,
+    progress: ProgressLine,
 }
 
 /// Outputs that are set up, but get no alerts yet. They end when this is dropped.
@@ -120,8 +122,9 @@ impl Outputs {
         config: &OutputsConfig,
         json: bool,
         metrics: &Metrics,
+        progress: ProgressLine,
     ) -> Result<Self, StartError> {
-        let outputs = Outputs { queues: Arc::default(), running: Mutex::default() };
+        let outputs = Outputs { queues: Arc::default(), running: Mutex::default(), progress };
         outputs.replace(outputs.prepare(config, json, metrics)?);
         Ok(outputs)
     }
@@ -132,7 +135,7 @@ impl Outputs {
     ///
     /// [`StartError`] when there is no output, or one cannot be set up. Spools are not looked at: an agent may be using them.
     pub(crate) fn check(config: &OutputsConfig, json: bool) -> Result<(), StartError> {
-        configured(config, json).map(drop)
+        configured(config, json, &ProgressLine::default()).map(drop)
     }
 
     /// Sets up outputs like [`Outputs::start`], for [`Outputs::replace`].
@@ -148,7 +151,7 @@ impl Outputs {
         json: bool,
         metrics: &Metrics,
     ) -> Result<PreparedOutputs, StartError> {
-        let outputs = configured(config, json)?;
+        let outputs = configured(config, json, &self.progress)?;
         let capacity = config.queue_capacity.map_or(DEFAULT_CAPACITY, NonZeroUsize::get);
         let running = self.running();
         let prepare = |output: Box<dyn Output>| {
@@ -251,13 +254,17 @@ impl Outputs {
 }
 
 /// The outputs that are enabled, in stock's order.
-fn configured(config: &OutputsConfig, json: bool) -> Result<Vec<Box<dyn Output>>, StartError> {
+fn configured(
+    config: &OutputsConfig,
+    json: bool,
+    progress: &ProgressLine,
+) -> Result<Vec<Box<dyn Output>>, StartError> {
     let mut outputs: Vec<Box<dyn Output>> = Vec::new();
     if let Some(file) = &config.file {
         outputs.push(Box::new(FileOutput::new(file.filename.clone(), file.keep_alive)));
     }
     if config.stdout {
-        outputs.push(Box::new(StdoutOutput::default()));
+        outputs.push(Box::new(StdoutOutput::new(progress)));
     }
     if let Some(program) = &config.program {
         outputs.push(Box::new(ProgramOutput::new(program.program.clone(), program.keep_alive)));

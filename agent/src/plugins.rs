@@ -300,6 +300,7 @@ impl LoadedPlugin {
             && library.async_events().is_none();
         self.extracts_from(source)
             || self.parses(source)
+            || source == SYSCALL && library.sourcing().is_some_and(|sourcing| sourcing.id == 0)
             || library.async_events().is_some_and(|added| added.is_compatible_with(source))
             // It does not say which sources it is for.
             || is_listener_alone
@@ -310,10 +311,17 @@ impl LoadedPlugin {
 fn sources_of(loaded: &[LoadedPlugin]) -> Result<Vec<Source>, PluginsError> {
     let mut sources = vec![Source::new(SYSCALL, None)];
     for (index, plugin) in loaded.iter().enumerate() {
-        let Some(sourcing) = plugin.library.sourcing().filter(|s| s.id != 0) else {
-            continue;
+        let Some(sourcing) = plugin.library.sourcing() else { continue };
+        let name = match sourcing.id {
+            0 => {
+                tracing::warn!(
+                    "Plugin '{}' is for events of '{SYSCALL}', which come from no plugin but in captures: it is not opened",
+                    plugin.library.name()
+                );
+                continue;
+            }
+            _ => &sourcing.event_source,
         };
-        let name = &sourcing.event_source;
         if let Some(source) = sources.iter().find(|s| s.name == *name) {
             let first = source.input.map_or(SYSCALL, |i| loaded[i].library.name());
             tracing::warn!(

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::ZonedDateTime;
-use plugin_host::{AsyncEvent, Event, EventStream, Extractor, Library, Metric, NoBatch};
+use plugin_host::{
+    AsyncEvent, Event, EventStream, Extractor, Library, Metric, NoBatch, OpenError, Plugin,
+};
 use rules_engine::Detection;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,7 @@ use crate::extraction::SourceProgram;
 use crate::logging::with_causes;
 use crate::metrics::{Metrics, SourceCounters, add_metrics, now_ns};
 use crate::outputs::{AlertSender, OutputClosed};
+use crate::progress::ProgressLine;
 use crate::readiness::Readiness;
 use crate::shutdown::Request;
 use crate::statistics::Statistics;
@@ -39,6 +42,8 @@ const BURST_BYTES: usize = 32 << 20;
 /// Why an event source ended before its stream did.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
+    #[error("cannot open event source '{event_source}'")]
+    Open { event_source: String, source: OpenError },
     #[error("event source '{event_source}' failed")]
     Plugin { event_source: String, on_failure: OnFailure, source: SourceFailure },
     #[error("event source '{event_source}' ended, its last events stay unacknowledged")]
@@ -53,6 +58,7 @@ pub(crate) struct SourceThread {
     pub(crate) input: Input,
     pub(crate) evaluator: BatchEvaluator,
     pub(crate) capture: Capture,
+    pub(crate) progress: ProgressLine,
     pub(crate) program: Arc<ArcSwap<SourceProgram>>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) readiness: Arc<Readiness>,
@@ -85,28 +91,40 @@ enum End {
 pub(crate) struct RunningSource {
     event_source: String,
     thread: JoinHandle<Result<(), SourceError>>,
+    opened: Receiver<()>,
+}
+
+/// What became of the opening of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    Done,
+    /// The thread has ended, and its result says why.
+    Failed,
+    /// It is still under way, and need not be waited for any more.
+    GivenUp,
 }
 
 impl SourceThread {
-    /// Starts the thread. When it ends, however that comes, it asks with [`Request::SourceEnded`] and its `index` to be
-    /// joined.
+    /// Starts the thread, which opens the source first: a plugin that never returns from that must not keep the agent from
+    /// ending. When it ends, however that comes, it asks with [`Request::SourceEnded`] and its `index` to be joined.
     ///
     /// # Errors
     ///
     /// When the system cannot start one more thread.
     pub(crate) fn start(
         self,
-        stream: EventStream,
+        plugin: Plugin,
         index: usize,
         requests: SyncSender<Request>,
     ) -> io::Result<RunningSource> {
         let event_source = self.event_source.clone();
         let name = format!("source-{event_source}");
+        let (has_opened, opened) = sync_channel(1);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             let _notice = EndNotice { index, requests };
-            self.run(stream)
+            self.run(plugin, &has_opened)
         })?;
-        Ok(RunningSource { event_source, thread })
+        Ok(RunningSource { event_source, thread, opened })
     }
 
     /// Evaluates what a stream gives until it ends.
@@ -140,6 +158,7 @@ impl SourceThread {
     }
 
     fn evaluate_all(&mut self, stream: &mut EventStream) -> Result<End, SourceError> {
+        let mut progress = self.progress.of_source(&self.event_source, self.counters.events.get());
         let mut metrics_due = Instant::now();
         let mut burst_bytes = 0;
         // A batch that was asked for is waited for: it may be on its way.
@@ -162,6 +181,7 @@ impl SourceThread {
                 self.store_plugin_metrics(stream);
                 metrics_due = Instant::now() + PLUGIN_METRICS_INTERVAL;
             }
+            progress.show(stream, self.counters.events.get());
             let mut batch = match stream.next_batch() {
                 Ok(batch) => batch,
                 Err(NoBatch::Timeout) => {
@@ -311,6 +331,19 @@ impl RunningSource {
 
     pub(crate) fn event_source(&self) -> &str {
         &self.event_source
+    }
+
+    /// Waits until the source is open, at most until `is_over`, which is asked now and then.
+    pub(crate) fn wait_until_open(&self, mut is_over: impl FnMut() -> bool) -> Opening {
+        const LOOK_EVERY: Duration = Duration::from_millis(50);
+        loop {
+            match self.opened.recv_timeout(LOOK_EVERY) {
+                Ok(()) => return Opening::Done,
+                Err(RecvTimeoutError::Disconnected) => return Opening::Failed,
+                Err(RecvTimeoutError::Timeout) if is_over() => return Opening::GivenUp,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// Waits for the thread's end.

@@ -84,6 +84,40 @@ fn all_plugins_that_share_tables_begin_anew_when_the_source_is_opened_again() {
     agent.wait_for_alert("4 2 2 2");
 }
 
+/// The source of `census` waits for ever once it has given its words.
+#[test]
+fn a_reload_of_one_plugin_gives_all_that_share_tables_new_states() {
+    let setup = setup("a a wait");
+    let config = fs::read_to_string(setup.path("config.yaml")).unwrap();
+    let observer = |config: &str, task: &str| {
+        let library = "library_path: libobserver_plugin.so\n";
+        config.replace(library, &format!("{library}    init_config: {task}\n"))
+    };
+    let census = |config: &str, task: &str| {
+        config
+            .replace("    open_params: a", &format!("    init_config: {task}\n    open_params: a"))
+    };
+    let mut agent = setup.start(&[]);
+    agent.wait_for_alert("2 2 2 2");
+    setup.write("config.yaml", &observer(&config, "other"));
+    agent.wait_for_log("Opened event source 'census' again");
+    agent.wait_for_alert("3 1 1 1");
+    agent.wait_for_alert("4 2 2 2");
+    // What one refuses changes nothing for the other.
+    setup.write("config.yaml", &observer(&census(&config, "other"), "wrong table"));
+    let log = agent.wait_for_log("Configuration not reloaded, the old one stays in force");
+    assert!(log.contains("Could not get table"), "{log}");
+    // And what only shows when the source is opened is taken back for both.
+    setup.write("config.yaml", &observer(&census(&config, "cannot listen"), "other"));
+    agent.wait_for_log(
+        "'census' cannot be opened with its new settings, the old ones stay in force",
+    );
+    agent.wait_for_alert("5 1 1 1");
+    agent.wait_for_alert("6 2 2 2");
+    let finished = agent.stop();
+    assert_eq!(alerts(&finished.stdout).len(), 6, "{}", finished.stdout);
+}
+
 const TICK_RULES: &str = "
 - rule: Any
   desc: Any event.

@@ -5,7 +5,7 @@ use std::fs;
 use crate::agent::Setup;
 
 /// A copy of a library beside the test executable in which one text is another one of the same length.
-fn disguised(setup: &Setup, library: &str, name: &str, from: &str, to: &str) -> String {
+pub(crate) fn disguised(setup: &Setup, library: &str, name: &str, from: &str, to: &str) -> String {
     assert_eq!(from.len(), to.len());
     let path = std::env::current_exe().unwrap().with_file_name(library);
     let mut bytes = fs::read(path).unwrap();

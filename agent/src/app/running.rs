@@ -1,5 +1,6 @@
 //! The running agent: opens everything, serves requests until there is nothing left to do, closes everything.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -21,12 +22,13 @@ use crate::logging::{Log, with_causes};
 use crate::metrics::{EnabledSource, Facts, Files, Metrics, now_ns};
 use crate::outputs::Outputs;
 use crate::plugins::{Plugins, SYSCALL, SourcePlugins};
+use crate::progress::ProgressLine;
 use crate::readiness::SourceState;
 use crate::reload::{OpenSources, Reload, Reloader, SourceHandle};
 use crate::rules::{LoadedRules, RulesLoader};
 use crate::services::{Services, Settings};
 use crate::shutdown::{self, Request};
-use crate::source_thread::{Capture, Changes, RunningSource, SourceError, SourceThread};
+use crate::source_thread::{Capture, Changes, Opening, RunningSource, SourceError, SourceThread};
 
 /// How long sources get to finish their batch at the end, then outputs to write what they have, then a reload under way, and
 /// at last the summary to be printed.
@@ -51,6 +53,9 @@ pub(super) struct Start<'a> {
 struct Running {
     runtime: Runtime,
     requests: Receiver<Request>,
+    /// Those that came while the sources were opened.
+    deferred: VecDeque<Request>,
+    progress: ProgressLine,
     services: Arc<Services>,
     /// By index; gone once they have ended.
     sources: Vec<Option<RunningSource>>,
@@ -75,7 +80,9 @@ impl Start<'_> {
         let facts = Arc::new(self.facts(enabled));
         let metrics = Arc::new(Metrics::new().with_facts(Arc::clone(&facts)));
         metrics.reload_timestamp_ns.set(now_ns());
-        let outputs = Outputs::start(&self.config.outputs, self.config.alerts.json, &metrics)?;
+        let progress = self.log.progress().clone();
+        let (outputs, json) = (&self.config.outputs, self.config.alerts.json);
+        let outputs = Outputs::start(outputs, json, &metrics, progress.clone())?;
         let runtime = self.runtime()?;
         let (sender, requests) = shutdown::listen(runtime.handle())
             .map_err(|source| AppError::Start { what: "signal handlers", source })?;
@@ -93,12 +100,14 @@ impl Start<'_> {
         let mut running = Running {
             runtime,
             requests,
+            deferred: VecDeque::new(),
+            progress,
             services: Arc::new(services),
             sources: Vec::new(),
             reloader: None,
             stop: CancellationToken::new(),
         };
-        let result = self.open(states, enabled, &sender, &mut running).and_then(|()| {
+        let result = self.open(states, enabled, &sender, &mut running, deadline).and_then(|()| {
             // Loading the rules took more than they do.
             plugin_host::release_free_memory();
             running.serve(deadline)
@@ -120,15 +129,16 @@ impl Start<'_> {
         runtime.map_err(|source| AppError::Start { what: "the webserver's threads", source })
     }
 
-    /// Opens the webserver and all event sources, in this order. Stops at the first that fails.
+    /// Opens the webserver and all event sources, in this order. Stops at the first that fails, or when the agent is to end.
     fn open(
         self,
         states: Vec<SourcePlugins>,
         enabled: &[String],
         requests: &SyncSender<Request>,
         running: &mut Running,
+        deadline: Option<Instant>,
     ) -> Result<(), AppError> {
-        let services = &running.services;
+        let services = Arc::clone(&running.services);
         for event_source in enabled.iter().filter(|name| *name != SYSCALL) {
             services.readiness.set(event_source, SourceState::Opening);
         }
@@ -160,7 +170,7 @@ impl Start<'_> {
                 source.name,
                 plugin.library().name()
             );
-            let mut evaluator = BatchEvaluator::new(
+            let evaluator = BatchEvaluator::new(
                 &source.name,
                 plugin.library().name(),
                 input,
@@ -184,16 +194,12 @@ impl Start<'_> {
             };
             sources.insert(source.name.clone(), handle);
             let plugin_id = plugin.library().sourcing().map_or(0, |sourcing| sourcing.id);
-            let capture = Capture::new(&source.name, plugin_id);
-            let stream =
-                capture.open(plugin, &loaded.settings.open_params, &mut evaluator).map_err(
-                    |error| AppError::Open { event_source: source.name.clone(), source: error },
-                )?;
             let thread = SourceThread {
                 event_source: source.name.clone(),
                 input: loaded.input(&self.log.of_plugins()),
                 evaluator,
-                capture,
+                capture: Capture::new(&source.name, plugin_id),
+                progress: running.progress.clone(),
                 program,
                 changes,
                 readiness: Arc::clone(&services.readiness),
@@ -208,11 +214,21 @@ impl Start<'_> {
                 has_delivered: false,
             };
             let index = running.sources.len();
-            services.readiness.set(&source.name, SourceState::Open);
-            let thread = thread.start(stream, index, requests.clone()).map_err(|source| {
+            let thread = thread.start(plugin, index, requests.clone()).map_err(|source| {
                 AppError::Start { what: "the thread of an event source", source }
             })?;
-            running.sources.push(Some(thread));
+            match thread.wait_until_open(|| running.is_to_end(deadline)) {
+                Opening::Done => running.sources.push(Some(thread)),
+                Opening::Failed => {
+                    // Makes room for the thread's last word.
+                    running.is_to_end(None);
+                    return Ok(thread.join()?);
+                }
+                Opening::GivenUp => {
+                    running.sources.push(Some(thread));
+                    return Ok(());
+                }
+            }
         }
         // Unlike the pipe of `-r <(command)` or `-c <(command)`, which is empty by now.
         let can_read_again = self.rules.paths.iter().all(|path| path.is_file());
@@ -225,7 +241,7 @@ impl Start<'_> {
             log: self.log,
             sources,
             format,
-            services: Arc::clone(services),
+            services,
             rules_files: self.rules.paths,
             fingerprint: self.rules.fingerprint,
         };
@@ -246,6 +262,12 @@ impl Start<'_> {
 }
 
 impl Running {
+    /// Whether somebody asks the agent to end, or its time is over. What else is asked for can wait.
+    fn is_to_end(&mut self, deadline: Option<Instant>) -> bool {
+        self.deferred.extend(self.requests.try_iter());
+        self.deferred.contains(&Request::Stop) || deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
     /// Acts on requests until the run is over.
     fn serve(&mut self, deadline: Option<Instant>) -> Result<(), AppError> {
         let mut failures = Vec::new();
@@ -274,7 +296,10 @@ impl Running {
     }
 
     /// `None` at the deadline.
-    fn next_request(&self, deadline: Option<Instant>) -> Option<Request> {
+    fn next_request(&mut self, deadline: Option<Instant>) -> Option<Request> {
+        if let Some(request) = self.deferred.pop_front() {
+            return Some(request);
+        }
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             match self.requests.recv_timeout(left.map_or(TICK, |left| left.min(TICK))) {
@@ -321,6 +346,7 @@ impl Running {
         // Also frees sources that wait for an output.
         self.services.close(GRACE);
         wait_for(&self.sources, &self.requests, FREED);
+        self.progress.end();
         drop(self.requests);
         for source in self.sources.into_iter().flatten() {
             if source.is_finished() {

@@ -71,7 +71,8 @@ impl Flaky {
         let metrics = Metrics::new();
         let running =
             RunningOutput::start(Box::new(self.clone()), 2, spool, metrics.output("flaky"));
-        let outputs = Outputs { queues: Arc::default(), running: Mutex::default() };
+        let progress = ProgressLine::default();
+        let outputs = Outputs { queues: Arc::default(), running: Mutex::default(), progress };
         outputs.replace(PreparedOutputs(vec![Prepared::New(running.unwrap())]));
         (outputs, metrics)
     }

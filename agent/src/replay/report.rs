@@ -10,6 +10,7 @@ use super::tally::{Difference, RuleTally};
 use super::{Outcome, Progress};
 use crate::alert::iso_8601;
 use crate::paint::{Paint, printable};
+use crate::progress::bar;
 
 /// The columns of the histogram.
 const PARTS: usize = 24;
@@ -144,23 +145,10 @@ fn size(bytes: u64) -> String {
 
 /// Draws the progress bar on standard error, a terminal.
 pub(super) fn show_progress(progress: &Progress, total: u64, elapsed: Duration) {
-    const WIDTH: usize = 30;
     let bytes = progress.bytes.load(Ordering::Relaxed);
     let events = progress.events.load(Ordering::Relaxed);
-    let share = if total == 0 { 1.0 } else { (bytes as f64 / total as f64).min(1.0) };
-    let filled = (share * WIDTH as f64) as usize;
-    let rate = events as f64 / elapsed.as_secs_f64();
-    let remaining = match share {
-        share if share > 0.0 => {
-            format!("{:.0} s left", elapsed.as_secs_f64() * (1.0 - share) / share)
-        }
-        _ => String::new(),
-    };
-    let (done, rest) = ("#".repeat(filled), "-".repeat(WIDTH - filled));
-    draw(&format!(
-        "\r[{done}{rest}] {:3.0} %  {rate:.0} events/s  {remaining}\x1b[K",
-        share * 100.0
-    ));
+    let share = if total == 0 { 1.0 } else { bytes as f64 / total as f64 };
+    draw(&format!("\r{}\x1b[K", bar(share, events, elapsed)));
 }
 
 pub(super) fn clear_progress() {

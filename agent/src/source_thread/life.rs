@@ -1,5 +1,6 @@
 //! What keeps an event source alive: how it is opened again after a failure, and opened anew after a reload.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,8 +66,19 @@ impl Input {
 }
 
 impl SourceThread {
-    /// Keeps the source going until its stream ends, it fails for good, or the agent ends.
-    pub(super) fn run(mut self, stream: EventStream) -> Result<(), SourceError> {
+    /// Opens the source, and keeps it going until its stream ends, it fails for good, or the agent ends.
+    pub(super) fn run(
+        mut self,
+        plugin: Plugin,
+        has_opened: &SyncSender<()>,
+    ) -> Result<(), SourceError> {
+        let params = &self.input.settings.open_params;
+        let stream = self.capture.open(plugin, params, &mut self.evaluator).map_err(|source| {
+            SourceError::Open { event_source: self.event_source.clone(), source }
+        })?;
+        self.readiness.set(&self.event_source, SourceState::Open);
+        // Gone if it took so long that the agent ends; there is room for this one.
+        has_opened.send(()).ok();
         let mut pauses = Pauses::new();
         let mut opened = Ok(stream);
         loop {
