@@ -196,12 +196,18 @@ unsafe extern "C-unwind" fn plugin_extract_fields(
 ) -> i32 {
     // SAFETY: the state was made by `init`.
     let state = unsafe { State::of(state) };
-    // SAFETY: the host passes complete inputs, and at least one field.
-    let (event, field) = unsafe { (&*event, &mut *(*input).fields) };
+    // SAFETY: the host passes a complete input.
+    let event = unsafe { &*event };
+    // SAFETY: the host passes a complete input.
+    let input = unsafe { &*input };
+    // SAFETY: the host passes at least one field.
+    let field = unsafe { &mut *input.fields };
     // SAFETY: the host passes an event.
     let len = unsafe { event.evt.read_unaligned() }.len as usize - 38;
     // SAFETY: it is 38 bytes and the payload.
-    let payload = unsafe { std::slice::from_raw_parts(event.evt.cast::<u8>().add(38), len) };
+    let start = unsafe { event.evt.cast::<u8>().add(38) };
+    // SAFETY: as above.
+    let payload = unsafe { std::slice::from_raw_parts(start, len) };
     state.value = leak(&format!("{}-{}", part("name"), String::from_utf8_lossy(payload)));
     field.res.str_ = &raw mut state.value;
     field.res_len = 1;
