@@ -92,11 +92,15 @@ enum ReloadError {
     Services(#[from] ServicesError),
 }
 
-/// The configuration files: where they are, or may be, and what is in them.
+/// What the watched files say.
 #[derive(Default)]
-struct Inputs {
-    paths: Vec<PathBuf>,
-    contents: Vec<(PathBuf, Vec<u8>)>,
+struct Seen {
+    /// Where configuration files are, or may be.
+    config_paths: Vec<PathBuf>,
+    config: Vec<(PathBuf, Vec<u8>)>,
+    /// Fingerprints.
+    rules: u64,
+    certificates: u64,
 }
 
 /// The running reload thread.
@@ -163,56 +167,74 @@ impl Reload {
     fn run(mut self, mut watch: Option<Watch>, wakes: &Receiver<Wake>) {
         // A pipe, as of `-c <(command)`, is empty by now.
         let can_read_config = self.config.files.iter().all(|file| file.path.is_file());
-        let read_inputs = |cli: &Cli| match can_read_config {
-            true => Inputs::read(cli),
-            false => Inputs::default(),
-        };
-        // As they were when the agent started.
-        let mut known = Inputs::default();
-        if can_read_config {
-            let files = self.config.files.iter();
-            let contents = files.map(|file| (file.path.clone(), file.text.clone().into_bytes()));
-            known.contents = contents.collect();
-            known.contents.dedup();
-        }
-        let mut certificates = self.certificates_fingerprint();
+        let mut seen = self.seen_at_start(can_read_config);
         if watch.is_some() {
-            mounts::report(self.watched(&read_inputs(&self.cli)));
+            mounts::report(self.watched(&seen));
         }
-        loop {
-            let mut wake = None;
+        // Why to look; nothing at first, and after each reload.
+        let mut wake = None;
+        while wake != Some(Wake::Stop) {
+            let mut changed = None;
             if let Some(watch) = &mut watch {
-                // First watch, then look: what changes in between is not missed, but has to settle too.
-                watch.arm(self.watched(&read_inputs(&self.cli)));
-                let has_changed = read_inputs(&self.cli).contents != known.contents
-                    || self.rules_fingerprint() != self.fingerprint
-                    || self.certificates_fingerprint() != certificates;
-                wake = has_changed.then(|| settle(wakes, Wake::FilesChanged));
+                // First watch, then look: what changes in between is not missed.
+                watch.arm(self.watched(&seen));
+                changed = Some(self.look(can_read_config)).filter(|now| !now.is_same(&seen));
             }
-            let is_blind = watch.as_ref().is_some_and(Watch::is_blind);
-            let wake = wake.unwrap_or_else(|| wait(wakes, is_blind.then_some(POLL_INTERVAL)));
-            let (inputs, rules) = (read_inputs(&self.cli), self.rules_fingerprint());
-            let has_other_certificates =
-                std::mem::replace(&mut certificates, self.certificates_fingerprint())
-                    != certificates;
-            let has_changed = inputs.contents != known.contents
-                || rules != self.fingerprint
-                || has_other_certificates;
-            (known, self.fingerprint) = (inputs, rules);
-            match wake {
-                Wake::Stop => return,
-                Wake::FilesChanged if !has_changed => continue,
-                Wake::FilesChanged => tracing::info!("SIGHUP received, restarting..."),
-                Wake::Requested => {}
+            let is_requested = wake == Some(Wake::Requested);
+            match (wake, &changed) {
+                (None, Some(_)) => {
+                    // Nobody has said so yet, and it has to settle too.
+                    wake = Some(settle(wakes, Wake::FilesChanged));
+                    continue;
+                }
+                (_, None) if !is_requested => {
+                    let is_blind = watch.as_ref().is_some_and(Watch::is_blind);
+                    wake = Some(wait(wakes, is_blind.then_some(POLL_INTERVAL)));
+                    continue;
+                }
+                _ if is_requested => {}
+                _ => tracing::info!("SIGHUP received, restarting..."),
             }
-            let anew = wake == Wake::Requested || has_other_certificates;
+            let certificates = seen.certificates;
+            seen = changed.unwrap_or(seen);
+            self.fingerprint = seen.rules;
+            let anew = is_requested || seen.certificates != certificates;
             if let Err(error) = self.reload(can_read_config, anew) {
                 self.report(&error);
             }
             // The old rules are gone, and what loading the new ones took.
             plugin_host::release_free_memory();
-            // Of those that are in force now.
-            certificates = self.certificates_fingerprint();
+            // Of what was read last, and of those that are in force now.
+            (seen.rules, seen.certificates) = (self.fingerprint, self.certificates_fingerprint());
+            wake = None;
+        }
+    }
+
+    /// What the files said when the agent started.
+    fn seen_at_start(&self, reads_config: bool) -> Seen {
+        let mut seen = Seen {
+            rules: self.fingerprint,
+            certificates: self.certificates_fingerprint(),
+            ..Seen::default()
+        };
+        if reads_config {
+            let files = self.config.files.iter();
+            let contents = files.map(|file| (file.path.clone(), file.text.clone().into_bytes()));
+            seen.config = contents.collect();
+            seen.config.dedup();
+            seen.config_paths = config::inputs(&self.cli);
+        }
+        seen
+    }
+
+    /// What the files say now.
+    fn look(&self, reads_config: bool) -> Seen {
+        let config_paths = if reads_config { config::inputs(&self.cli) } else { Vec::new() };
+        Seen {
+            config: config::contents(&config_paths),
+            config_paths,
+            rules: self.rules_fingerprint(),
+            certificates: self.certificates_fingerprint(),
         }
     }
 
@@ -282,11 +304,11 @@ impl Reload {
         }
     }
 
-    fn watched<'a>(&'a self, inputs: &'a Inputs) -> impl Iterator<Item = &'a Path> {
+    fn watched<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = &'a Path> {
         let rules = self.loader.configured.iter().chain(&self.loader.arguments);
         // Files in directories may be links into directories of their own.
-        let files = inputs.contents.iter().map(|(path, _)| path);
-        let files = rules.chain(&self.rules_files).chain(&inputs.paths).chain(files);
+        let files = seen.config.iter().map(|(path, _)| path);
+        let files = rules.chain(&self.rules_files).chain(&seen.config_paths).chain(files);
         files.map(PathBuf::as_path).chain(self.config.certificates())
     }
 
@@ -308,11 +330,11 @@ impl Reload {
     }
 }
 
-impl Inputs {
-    fn read(cli: &Cli) -> Inputs {
-        let paths = config::inputs(cli);
-        let contents = config::contents(&paths);
-        Inputs { paths, contents }
+impl Seen {
+    fn is_same(&self, other: &Seen) -> bool {
+        self.config == other.config
+            && self.rules == other.rules
+            && self.certificates == other.certificates
     }
 }
 
