@@ -49,7 +49,7 @@ pub(crate) use outputs::{
 pub(crate) use plugins::{LibraryNotFound, OnFailure, PluginConfig, PluginsConfig};
 pub(crate) use rules::RulesConfig;
 pub(crate) use schema::schema;
-pub(crate) use suite::{Expected, RuleTest, Suite, parse_events, read_events};
+pub(crate) use suite::{EventsError, Expected, RuleTest, Suite, parse_events, read_events};
 pub(crate) use webserver::WebserverConfig;
 
 use self::finding::Findings;

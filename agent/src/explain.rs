@@ -3,8 +3,8 @@
 mod reason;
 mod text;
 
-use std::io::Read;
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use rules_engine::{Part, PartKind, RuleAnatomy, RuleMatching, Verdict};
 use serde_json::{Value, json};
@@ -12,12 +12,25 @@ use serde_json::{Value, json};
 use crate::app::AppError;
 use crate::cli::{Cli, ExplainArguments};
 use crate::commands;
-use crate::config::{parse_events, read_events};
+use crate::config::{EventsError, parse_events, read_events};
 use crate::workbench::Workbench;
 
 pub(crate) use reason::needed;
 
 use reason::decided_by;
+
+/// Why there is nothing to explain.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExplainError {
+    #[error("no loaded plugin makes events of source '{0}'")]
+    UnknownSource(String),
+    #[error("cannot read standard input")]
+    Stdin(#[source] io::Error),
+    #[error(transparent)]
+    Events(#[from] EventsError),
+    #[error("{}: there is no event {number}, but {count} in all", path.display())]
+    NoSuchEvent { path: PathBuf, number: usize, count: usize },
+}
 
 /// What there is to say of one rule and one event.
 struct Explanation<'a> {
@@ -39,7 +52,7 @@ pub(crate) fn run(cli: &Cli, arguments: &ExplainArguments) -> Result<(), AppErro
     let bench = workbench.load(&workbench.rules_files()?)?;
     let source = &arguments.source;
     if !workbench.knows(source) {
-        return Err(AppError::Tool(format!("no loaded plugin makes events of source '{source}'")));
+        return Err(ExplainError::UnknownSource(source.clone()).into());
     }
     let event = event(&arguments.event, arguments.number)?;
     let verdicts = workbench.verdicts(&bench, source, &event);
@@ -78,21 +91,17 @@ pub(crate) fn run(cli: &Cli, arguments: &ExplainArguments) -> Result<(), AppErro
 }
 
 /// The event with this number in a file, or on standard input.
-fn event(path: &Path, number: usize) -> Result<Value, AppError> {
+fn event(path: &Path, number: usize) -> Result<Value, ExplainError> {
     let events = if path == Path::new("-") {
         let mut text = Vec::new();
-        std::io::stdin().read_to_end(&mut text).map_err(AppError::Stdin)?;
+        io::stdin().read_to_end(&mut text).map_err(ExplainError::Stdin)?;
         parse_events(&text, "standard input")
     } else {
         read_events(path)
-    };
-    let events = events.map_err(AppError::Tool)?;
+    }?;
     let count = events.len();
     let chosen = number.checked_sub(1).and_then(|index| events.into_iter().nth(index));
-    chosen.ok_or_else(|| {
-        let path = path.display();
-        AppError::Tool(format!("{path}: there is no event {number}, but {count} in all"))
-    })
+    chosen.ok_or_else(|| ExplainError::NoSuchEvent { path: path.to_owned(), number, count })
 }
 
 impl Explanation<'_> {

@@ -173,5 +173,6 @@ pub(crate) fn format(arguments: &FmtArguments) -> Result<(), AppError> {
 }
 
 fn formatted(name: &str, text: &str) -> Result<String, AppError> {
-    rules_engine::format(text).map_err(|error| AppError::Tool(format!("{name}: {error}")))
+    let place = name.to_owned();
+    rules_engine::format(text).map_err(|source| AppError::Format { place, source })
 }

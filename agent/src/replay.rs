@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use plugin_host::NoBatch;
 use rules_engine::{AppendOutput, ExtraField, Settings};
 
 use crate::alert::AlertFormat;
@@ -43,6 +44,18 @@ const SOURCE: &str = "k8s_audit";
 const USER: &str = "ka.user.name";
 
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Why logs cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error(
+        "replay reads audit logs, and no loaded plugin makes events of source '{SOURCE}'; \
+         other logs have to be read by a run"
+    )]
+    NoPlugin,
+    #[error(transparent)]
+    Plugin(#[from] NoBatch),
+}
 
 /// How far the replay has come.
 #[derive(Debug, Default)]
@@ -111,8 +124,7 @@ fn program(
     format: &Arc<AlertFormat>,
 ) -> Result<SourceProgram, AppError> {
     if !plugins.sources.iter().any(|source| source.name == SOURCE && source.input.is_some()) {
-        let text = format!("no loaded plugin makes events of source '{SOURCE}'");
-        return Err(AppError::Tool(text));
+        return Err(ReplayError::NoPlugin.into());
     }
     let rules = loader.load(&[])?;
     Ok(SourceProgram::new(&rules.ruleset, SOURCE, plugins, format))

@@ -22,6 +22,17 @@ use judge::{Line, judge};
 /// How often `--watch` looks at the files.
 const WATCH_INTERVAL: Duration = Duration::from_millis(300);
 
+/// Why tests of rules cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RuleTestError {
+    #[error("no test was found")]
+    NoTests,
+    #[error("{place}: source: no loaded plugin makes events of source '{event_source}'")]
+    UnknownSource { place: String, event_source: String },
+    #[error("{place}: rule: no loaded rule of source '{event_source}' is called '{rule}'")]
+    UnknownRule { place: String, event_source: String, rule: String },
+}
+
 /// What became of one test.
 struct Outcome {
     suite: PathBuf,
@@ -77,7 +88,7 @@ fn run_once(cli: &Cli, arguments: &TestArguments) -> Result<(), AppError> {
         }
     }
     if outcomes.is_empty() {
-        return Err(AppError::Tool("no test was found".to_owned()));
+        return Err(RuleTestError::NoTests.into());
     }
     if let Some(path) = &arguments.junit {
         let written = fs::write(path, report::junit(&outcomes));

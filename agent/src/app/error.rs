@@ -9,8 +9,11 @@ use crate::app::check::Problems;
 use crate::app::select::SelectError;
 use crate::commands::top::TopError;
 use crate::config::{ConfigError, DEFAULT_PATH};
+use crate::explain::ExplainError;
 use crate::outputs::StartError;
 use crate::plugins::PluginsErrors;
+use crate::replay::ReplayError;
+use crate::rule_tests::RuleTestError;
 use crate::rules::RulesError;
 use crate::rules_files::RulesFilesError;
 use crate::services::ServicesError;
@@ -60,8 +63,14 @@ pub(crate) enum AppError {
     /// What a command was to find out is not as it should be.
     #[error("{0}")]
     Failed(String),
-    #[error("{0}")]
-    Tool(String),
+    #[error(transparent)]
+    RuleTest(#[from] RuleTestError),
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error("{place}")]
+    Format { place: String, source: rules_engine::FormatError },
     /// A command could not find out what it was to: its exit code differs from that of [`AppError::Failed`].
     #[error(transparent)]
     Unfit(Box<AppError>),

@@ -1,6 +1,7 @@
 //! Files with tests of rules, read as configuration files are: typed, with the place of all that is wrong.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::schema::Shape;
 use super::section::{Section, read_root};
 use super::source::Source;
 use super::tree::{self, Entry, Node, Value};
+use crate::logging::with_causes;
 
 /// The source of events if a test does not say.
 const DEFAULT_SOURCE: &str = "k8s_audit";
@@ -140,7 +142,7 @@ fn read_test(
     if let Some(file) = test.optional_text("file") {
         match read_events(&folder.join(file)) {
             Ok(found) => events.extend(found),
-            Err(message) => test.problem("file", &message),
+            Err(error) => test.problem("file", &with_causes(&error)),
         }
     }
     if events.is_empty() && !base.is_null() {
@@ -211,18 +213,40 @@ fn read_expected(test: &mut Section<'_, '_>, rule: Option<&str>) -> Vec<Expected
     })
 }
 
-/// Events from a file: JSON texts one after the other, lists of events taken apart.
-pub(crate) fn read_events(path: &Path) -> Result<Vec<Json>, String> {
-    let shown = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    parse_events(&bytes, &shown)
+/// Why there are no events.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventsError {
+    #[error("cannot read {place}")]
+    Read { place: String, source: io::Error },
+    #[error("{place} is no JSON")]
+    Json { place: String, source: serde_json::Error },
+    #[error("{place} has a list of events without `items`")]
+    NoItems { place: String },
 }
 
-/// As [`read_events`], from what was read. `shown` says where, in messages.
-pub(crate) fn parse_events(bytes: &[u8], shown: &str) -> Result<Vec<Json>, String> {
+/// Events from a file: JSON texts one after the other, lists of events taken apart.
+///
+/// # Errors
+///
+/// When there is no such file, or something else is in it.
+pub(crate) fn read_events(path: &Path) -> Result<Vec<Json>, EventsError> {
+    let place = path.display().to_string();
+    match fs::read(path) {
+        Ok(bytes) => parse_events(&bytes, &place),
+        Err(source) => Err(EventsError::Read { place, source }),
+    }
+}
+
+/// As [`read_events`], from what was read. `place` says where, in messages.
+///
+/// # Errors
+///
+/// When it is something else than events.
+pub(crate) fn parse_events(bytes: &[u8], place: &str) -> Result<Vec<Json>, EventsError> {
     let mut events = Vec::new();
     for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Json>() {
-        let value = value.map_err(|error| format!("{shown} is no JSON: {error}"))?;
+        let value =
+            value.map_err(|source| EventsError::Json { place: place.to_owned(), source })?;
         match value {
             Json::Array(items) => events.extend(items),
             Json::Object(mut object)
@@ -230,7 +254,7 @@ pub(crate) fn parse_events(bytes: &[u8], shown: &str) -> Result<Vec<Json>, Strin
             {
                 match object.remove("items") {
                     Some(Json::Array(items)) => events.extend(items),
-                    _ => return Err(format!("{shown} has a list of events without `items`")),
+                    _ => return Err(EventsError::NoItems { place: place.to_owned() }),
                 }
             }
             event => events.push(event),

@@ -10,9 +10,9 @@ use std::thread;
 use plugin_host::{EventStream, LogSink, MetricValue, NoBatch};
 use rules_engine::Detection;
 
-use super::SOURCE;
 use super::input::Chunks;
 use super::tally::Tally;
+use super::{ReplayError, SOURCE};
 use crate::app::AppError;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
@@ -105,7 +105,7 @@ fn evaluate(
             Ok(batch) => batch,
             Err(NoBatch::Timeout) => continue,
             Err(NoBatch::Eof) => break,
-            Err(failure) => return Err(AppError::Tool(failure.to_string())),
+            Err(failure) => return Err(ReplayError::Plugin(failure).into()),
         };
         let all: Vec<_> = batch.events().collect();
         for (program, detections) in programs.iter().zip(&mut detections) {

@@ -3,8 +3,8 @@
 use rules_engine::{Detection, RuleMatching};
 use serde_json::Value;
 
+use super::RuleTestError;
 use super::coverage::Coverage;
-use crate::app::AppError;
 use crate::config::{Expected, RuleTest};
 use crate::explain::needed;
 use crate::workbench::{Bench, Workbench};
@@ -33,17 +33,15 @@ pub(super) fn judge(
     workbench: &mut Workbench,
     bench: &Bench,
     coverage: &mut Coverage,
-) -> Result<Vec<Line>, AppError> {
-    let wrong = |key: &str, text: String| AppError::Tool(format!("{}: {key}: {text}", test.place));
+) -> Result<Vec<Line>, RuleTestError> {
+    let (place, event_source) = (test.place.clone(), test.source.clone());
     if !workbench.knows(&test.source) {
-        let text = format!("no loaded plugin makes events of source '{}'", test.source);
-        return Err(wrong("source", text));
+        return Err(RuleTestError::UnknownSource { place, event_source });
     }
     let names = test.expected.iter().map(|expected| &expected.rule).chain(&test.rule);
     for name in names {
         if bench.anatomy(&test.source).rule(name).is_none() {
-            let text = format!("no loaded rule of source '{}' is called '{name}'", test.source);
-            return Err(wrong("rule", text));
+            return Err(RuleTestError::UnknownRule { place, event_source, rule: name.clone() });
         }
     }
     let mut found = Vec::new();
