@@ -7,6 +7,7 @@
 //!
 //! A plugin reads its pipe as it reads a file, so that events are found as in a run.
 
+mod chunk;
 mod input;
 mod report;
 mod tally;
@@ -148,7 +149,7 @@ fn replay(
     let queue = Mutex::new(VecDeque::from(files));
     // Two for each worker: one that is written to its pipe, and one that waits.
     let (chunks, received) = sync_channel(2 * threads);
-    let received = Chunks::new(received);
+    let received = Arc::new(Chunks::new(received));
     let (done, finished) = sync_channel::<()>(0);
     let mut tally = Tally::new(programs);
     let mut skipped: Vec<(String, u64)> = Vec::new();
@@ -164,15 +165,16 @@ fn replay(
             .into_iter()
             .map(|worker| {
                 let done = done.clone();
-                let (received, events) = (&received, &progress.events);
+                let (received, events) = (Arc::clone(&received), &progress.events);
                 scope.spawn(move || {
-                    let result = worker.run(programs, received, events);
+                    let result = worker.run(programs, &received, events);
                     drop(done);
                     result
                 })
             })
             .collect();
-        drop(done);
+        // Without workers the readers end, which else would wait for somebody to take their chunks.
+        drop((done, received));
         let is_shown = std::io::stderr().is_terminal();
         while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             if is_shown {

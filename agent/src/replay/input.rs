@@ -11,11 +11,16 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
+use super::chunk::{Chunk, PlainFile};
 use super::read_error;
 use crate::app::AppError;
 
 /// A chunk is at least so long, save for the last one of a file.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// How packed files begin.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// A file to replay.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,15 +31,15 @@ pub(super) struct LogFile {
 
 /// Chunks for whichever worker asks next.
 #[derive(Debug)]
-pub(super) struct Chunks(Mutex<Receiver<Vec<u8>>>);
+pub(super) struct Chunks(Mutex<Receiver<Chunk>>);
 
 impl Chunks {
-    pub(super) fn new(received: Receiver<Vec<u8>>) -> Chunks {
+    pub(super) fn new(received: Receiver<Chunk>) -> Chunks {
         Chunks(Mutex::new(received))
     }
 
     /// The next chunk; `None` when all files have been read.
-    pub(super) fn next(&self) -> Option<Vec<u8>> {
+    pub(super) fn next(&self) -> Option<Chunk> {
         self.0.lock().ok()?.recv().ok()
     }
 }
@@ -72,7 +77,7 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<LogFile>, AppError> {
 /// When a file cannot be read or unpacked.
 pub(super) fn read_files(
     queue: &Mutex<VecDeque<LogFile>>,
-    chunks: &SyncSender<Vec<u8>>,
+    chunks: &SyncSender<Chunk>,
     bytes_read: &AtomicU64,
 ) -> Result<(), AppError> {
     loop {
@@ -88,10 +93,27 @@ pub(super) fn read_files(
 /// Sends the lines of a file; `None` if nobody takes them any more.
 fn read_file(
     path: &Path,
-    chunks: &SyncSender<Vec<u8>>,
+    chunks: &SyncSender<Chunk>,
     bytes_read: &AtomicU64,
 ) -> io::Result<Option<()>> {
-    let mut text = unpacked(Counted { file: File::open(path)?, bytes_read })?;
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut start = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut start)?;
+    let is_packed = start.starts_with(GZIP) || start == ZSTD;
+    // What has no length, such as a pipe, is read as it comes.
+    if metadata.is_file() && metadata.len() > 0 && !is_packed {
+        let mut plain = PlainFile::new(file, path, metadata.len());
+        while let Some(chunk) = plain.next_chunk(CHUNK_BYTES as u64)? {
+            bytes_read.fetch_add(chunk.length(), Ordering::Relaxed);
+            if chunks.send(chunk).is_err() {
+                return Ok(None);
+            }
+        }
+        return Ok(Some(()));
+    }
+    bytes_read.fetch_add(start.len() as u64, Ordering::Relaxed);
+    let mut text = unpacked(start, Counted { file, bytes_read })?;
     let mut rest = Vec::new();
     loop {
         let mut chunk = std::mem::take(&mut rest);
@@ -102,7 +124,7 @@ fn read_file(
                 // The next file's first line must not go on with it.
                 chunk.push(b'\n');
             }
-            return Ok(if chunk.is_empty() || chunks.send(chunk).is_ok() {
+            return Ok(if chunk.is_empty() || chunks.send(Chunk::Text(chunk)).is_ok() {
                 Some(())
             } else {
                 None
@@ -111,7 +133,7 @@ fn read_file(
         match memchr::memrchr(b'\n', &chunk) {
             Some(end) => {
                 rest = chunk.split_off(end + 1);
-                if chunks.send(chunk).is_err() {
+                if chunks.send(Chunk::Text(chunk)).is_err() {
                     return Ok(None);
                 }
             }
@@ -120,12 +142,10 @@ fn read_file(
     }
 }
 
-/// Tells by the first bytes how a file is packed.
-fn unpacked<'r>(mut file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
-    let mut start = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut start)?;
-    let is_gzip = start.starts_with(&[0x1f, 0x8b]);
-    let is_zstd = start == [0x28, 0xb5, 0x2f, 0xfd];
+/// Tells by the first bytes how a file is packed, which have been read.
+fn unpacked<'r>(start: Vec<u8>, file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    let is_gzip = start.starts_with(GZIP);
+    let is_zstd = start == ZSTD;
     let whole = io::Cursor::new(start).chain(file);
     Ok(if is_gzip {
         Box::new(MultiGzDecoder::new(whole))

@@ -1,6 +1,6 @@
 //! One thread that evaluates, with plugin states of its own.
 
-use std::io::{self, PipeWriter, Write};
+use std::io::{self, PipeWriter};
 use std::os::fd::AsRawFd;
 use std::process;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::app::AppError;
 use crate::evaluation::BatchEvaluator;
 use crate::extraction::SourceProgram;
 use crate::plugins::Plugins;
+
+/// What fits into a pipe: the most that Linux lets any user have.
+const PIPE_BYTES: usize = 1 << 20;
 
 /// How plugins name their counts of what they do not make events of.
 const REJECTED: &str = "rejected_";
@@ -55,6 +58,8 @@ impl Worker {
                 .map_err(|error| start_error(io::Error::other(error)))?
                 .parsed_by(&source.parsers);
         let (reader, pipe) = io::pipe().map_err(start_error)?;
+        // Refused where the user has many pipes: then the threads wait for each other more often.
+        rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES).ok();
         // Not `self`: the plugin may live in a child process.
         let path = format!("/proc/{}/fd/{}", process::id(), reader.as_raw_fd());
         let stream = plugin.open(&path);
@@ -77,19 +82,22 @@ impl Worker {
     ) -> Result<Part, AppError> {
         let Worker { stream, pipe, evaluator } = self;
         thread::scope(|scope| {
-            scope.spawn(|| feed(pipe, chunks));
-            evaluate(stream, evaluator, programs, events)
+            let feeder = scope.spawn(|| feed(pipe, chunks));
+            let part = evaluate(stream, evaluator, programs, events);
+            let fed = feeder.join().expect("a feeder that panics is a bug");
+            part.and_then(|part| fed.map(|()| part))
         })
     }
 }
 
 /// Writes chunks to the plugin; ends with them, or when it reads no more.
-fn feed(mut pipe: PipeWriter, chunks: &Chunks) {
+fn feed(mut pipe: PipeWriter, chunks: &Chunks) -> Result<(), AppError> {
     while let Some(chunk) = chunks.next() {
-        if pipe.write_all(&chunk).is_err() {
-            return;
+        if chunk.write_to(&mut pipe)?.is_none() {
+            break;
         }
     }
+    Ok(())
 }
 
 fn evaluate(
