@@ -16,6 +16,9 @@ use crate::app::AppError;
 /// What is looked at in one go to find the end of a line: most lines are shorter.
 const LOOK_BYTES: usize = 4 << 10;
 
+/// What is copied in one go where the kernel cannot hand out pages.
+const COPY_BYTES: usize = 64 << 10;
+
 /// Whole lines.
 #[derive(Debug)]
 pub(super) enum Chunk {
@@ -112,6 +115,12 @@ impl OpenFile {
                 Ok(0) => break,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::PIPE) => return Ok(None),
+                // Some file systems hand out no pages.
+                Err(Errno::INVAL) => match self.copy_to(position..range.end, pipe)? {
+                    Some(0) => break,
+                    Some(copied) => position += copied as u64,
+                    None => return Ok(None),
+                },
                 Err(error) => return Err(error.into()),
             }
         }
@@ -120,5 +129,36 @@ impl OpenFile {
         // The next file's first line must not go on with this one's last.
         let is_ended = last == *b"\n" || pipe.write_all(b"\n").is_ok();
         Ok(is_ended.then_some(()))
+    }
+
+    /// Copies the first bytes of a range, and tells how many: 0 behind the end of the file, `None` if the plugin does not read any more.
+    fn copy_to(&self, range: Range<u64>, pipe: &mut PipeWriter) -> io::Result<Option<usize>> {
+        let mut buffer = [0; COPY_BYTES];
+        let wanted = (range.end - range.start).min(COPY_BYTES as u64) as usize;
+        let read = self.file.read_at(&mut buffer[..wanted], range.start)?;
+        Ok(pipe.write_all(&buffer[..read]).is_ok().then_some(read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_handed_out_is_copied() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"one\ntwo\nthree\n").unwrap();
+        let file = OpenFile { path: PathBuf::new(), file };
+        let (mut from, mut to) = io::pipe().unwrap();
+
+        assert_eq!(file.copy_to(4..8, &mut to).unwrap(), Some(4));
+        assert_eq!(file.copy_to(14..20, &mut to).unwrap(), Some(0));
+
+        drop(to);
+        let mut copied = String::new();
+        from.read_to_string(&mut copied).unwrap();
+        assert_eq!(copied, "two\n");
     }
 }
