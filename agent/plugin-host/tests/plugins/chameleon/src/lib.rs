@@ -1,4 +1,4 @@
-//! A plugin that says of itself what a test wrote into a copy of its library, see [`IDENTITY`], and that fails or hangs where it
+//! A plugin that says of itself what a test wrote into a copy of its library, see `IDENTITY`, and that fails or hangs where it
 //! is told to. Written against the raw bindings.
 //!
 //! * init config: what functions are to do, separated by commas: `open fail`, `capture_close hang`, `async late`
