@@ -37,6 +37,7 @@ use cli::{Cli, UsageError};
 
 #[expect(clippy::print_stderr, reason = "errors show even where the log does not go to stderr")]
 fn main() -> ExitCode {
+    plugin_host::return_large_blocks();
     let result = Cli::parse_arguments(std::env::args_os())
         .map_err(anyhow::Error::from)
         .and_then(|cli| app::run(&cli).map_err(anyhow::Error::from));

@@ -77,7 +77,7 @@ pub use fields::{ArgumentInfo, FieldInfo, FieldKind, FieldsError};
 pub use isolation::{Isolation, serve_child};
 pub use library::{API_VERSION, Extraction, Library, LoadError, LoadFailure, Sourcing};
 pub use made_event::MadeEvent;
-pub use memory::release_free_memory;
+pub use memory::{release_free_memory, return_large_blocks};
 pub use metrics::{Metric, MetricValue};
 pub use owner::{LogSeverity, LogSink};
 pub use parse::Parsing;

@@ -102,6 +102,24 @@ impl Events {
         self.entries.is_empty()
     }
 
+    /// How much memory they take, once [`shrink_to_fit`](Self::shrink_to_fit) was called.
+    pub fn bytes(&self) -> usize {
+        self.payloads.len() + size_of_val(&*self.nodes) + size_of_val(&*self.entries)
+    }
+
+    /// Gives back the memory that growing has taken in advance.
+    pub fn shrink_to_fit(&mut self) {
+        self.payloads.shrink_to_fit();
+        self.nodes.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    /// Keeps the payloads alone: whoever wants to know what is in them has to parse them again.
+    pub fn forget_nodes(&mut self) {
+        self.nodes = Vec::new();
+        self.entries.iter_mut().for_each(|entry| entry.nodes_end = 0);
+    }
+
     /// Removes all events after the first `len` ones.
     pub fn truncate(&mut self, len: usize) {
         self.entries.truncate(len);

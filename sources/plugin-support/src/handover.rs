@@ -99,14 +99,30 @@ impl Reservation {
         Ok(())
     }
 
-    /// Hands the events over; the room stays taken until they were processed.
+    /// Takes as much room as the events need. What parsing found in them is kept only while there is plenty: it may need
+    /// several times the room of the text, and can be found again.
+    fn settle(&mut self, events: &mut Events) {
+        let mut state = self.shared.lock();
+        state.used_bytes -= self.bytes;
+        if state.used_bytes.saturating_add(events.bytes()) > self.shared.capacity / 2 {
+            events.forget_nodes();
+            self.bytes = self.bytes.min(events.bytes());
+        } else {
+            self.bytes = events.bytes();
+        }
+        state.used_bytes += self.bytes;
+    }
+
+    /// Hands the events over; the room that they need stays taken until they were processed.
     ///
     /// Without any event, the ticket tells when everything was processed that was handed over before.
     ///
     /// # Errors
     ///
     /// When nobody will come for them.
-    pub fn offer(self, events: Events) -> Result<Ticket, Refusal> {
+    pub fn offer(mut self, mut events: Events) -> Result<Ticket, Refusal> {
+        events.shrink_to_fit();
+        self.settle(&mut events);
         let (done, ticket) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
@@ -299,6 +315,7 @@ mod tests {
     use anyhow::bail;
 
     use super::*;
+    use crate::json::Document;
 
     const WAIT: Duration = Duration::from_millis(5);
     const LIMIT: BatchLimit = BatchLimit { events: 2, bytes: 10 };
@@ -385,6 +402,33 @@ mod tests {
         reservation.grow(2).unwrap();
         drop(reservation);
         sender.reserve(5).unwrap();
+    }
+
+    /// What parsing has found takes room while there is plenty, and is given up before a sender is refused.
+    #[test]
+    fn room_follows_what_the_events_need() {
+        let mut document = Document::default();
+        document.parse(b"[1,2,3,4,5,6,7,8]").unwrap();
+        let mut events = Events::default();
+        events.push_json(7, document.root(), usize::MAX).unwrap();
+        let (text, parsed) = (document.text().len(), events.bytes());
+        let offer = |sender: &Sender| {
+            let mut events = Events::default();
+            events.push_json(7, document.root(), usize::MAX).unwrap();
+            sender.reserve(text).unwrap().offer(events).unwrap()
+        };
+        let nodes_of_next = |receiver: &mut Receiver| {
+            let mut nodes = Vec::new();
+            let one = BatchLimit { events: 1, bytes: 100 };
+            receiver.pull(WAIT, one, |event| Ok(nodes.push(event.nodes.len()))).unwrap();
+            nodes
+        };
+        let (sender, mut receiver) = handover(4 * parsed - 1);
+        let _tickets = [offer(&sender), offer(&sender)];
+        assert_eq!(receiver.used_bytes(), parsed + text);
+        assert_eq!(nodes_of_next(&mut receiver), [9]);
+        assert_eq!(nodes_of_next(&mut receiver), [0]);
+        assert_eq!(receiver.used_bytes(), text);
     }
 
     #[test]

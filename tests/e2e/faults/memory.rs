@@ -11,10 +11,9 @@ use crate::http;
 const ENABLED: [&str; 4] =
     ["-o", "metrics.enabled=true", "-o", "webserver.prometheus_metrics_enabled=true"];
 
-/// What the process needs besides what is queued: code, plugins, rules, stacks, copies of the bodies that are being parsed.
-const BESIDES: usize = 48 << 20;
+/// What may be there besides what is queued: the batch under way in each of its forms, and bodies that are being parsed.
+const BESIDES: usize = 40 << 20;
 
-/// With `SHIKRA_OVERLOAD_SECONDS`, for that long and with the default budget.
 #[test]
 fn an_overload_stays_within_the_budget_and_passes() {
     let long = std::env::var("SHIKRA_OVERLOAD_SECONDS").ok();
@@ -87,7 +86,7 @@ fn an_overload_stays_within_the_budget_and_passes() {
         peak >> 20,
         after >> 20
     ));
-    assert!(peak < before + 2 * budget + BESIDES, "{before} {peak}");
-    assert!(after < before + budget + BESIDES, "{before} {after}");
+    assert!(peak < before + budget + BESIDES, "{before} {peak}");
+    assert!(after < before + BESIDES, "{before} {after}");
     balanced_account(&agent.stop(), "k8s_audit");
 }

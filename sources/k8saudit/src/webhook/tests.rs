@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use plugin_support::events::Events;
+
 use super::*;
+use crate::event_list::EventReader;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const LIMIT: BatchLimit = BatchLimit { events: 2, bytes: 1 << 20 };
@@ -205,12 +208,26 @@ fn closing_answers_what_was_processed_and_what_was_not() {
 }
 
 #[track_caller]
-fn wait_for_used_bytes(webhook: &Webhook, expected: usize) {
+fn wait_for(condition: impl Fn() -> bool, otherwise: &str) {
     let deadline = Instant::now() + DEADLINE;
-    while webhook.receiver.as_ref().unwrap().used_bytes() != expected {
-        assert!(Instant::now() < deadline, "the room was never {expected}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "{otherwise}");
         thread::yield_now();
     }
+}
+
+#[track_caller]
+fn wait_for_used_bytes(webhook: &Webhook, expected: usize) {
+    let used_bytes = || webhook.receiver.as_ref().unwrap().used_bytes();
+    wait_for(|| used_bytes() == expected, &format!("the room was never {expected}"));
+}
+
+/// The room that an event takes until it was processed, where there is plenty: with what parsing has found in it.
+fn room_for(event: &str) -> usize {
+    let mut events = Events::default();
+    EventReader::new(None, Arc::default()).read_body(event.as_bytes(), &mut events).unwrap();
+    assert!(events.bytes() > 2 * event.len());
+    events.bytes()
 }
 
 /// H12
