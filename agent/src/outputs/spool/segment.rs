@@ -6,7 +6,8 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::backends::InMemoryBackend;
+use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, TableError};
 use rules_engine::Priority;
 
 use super::Front;
@@ -121,16 +122,24 @@ impl Segment {
 
     /// The oldest alerts from number `start` on, about `limit` bytes of them; at least one if there is one.
     pub(super) fn read(&mut self, start: u64, limit: u64) -> io::Result<Front> {
-        let mut bytes = 0;
+        let (mut bytes, end) = (0, self.end);
         let mut front = Front::default();
-        self.with_database(|database| {
-            each(database, start, |number, value| {
-                bytes += value.len() as u64;
-                front.numbers.push_back(number);
-                front.alerts.push_back(Arc::new(alert(value)));
-                bytes < limit
-            })
-        })?;
+        let visit = |number, value: &[u8]| {
+            if number >= end {
+                return false;
+            }
+            bytes += value.len() as u64;
+            front.numbers.push_back(number);
+            front.alerts.push_back(Arc::new(alert(value)));
+            bytes < limit
+        };
+        if self.database.is_none() {
+            self.database = self.reopen().ok();
+        }
+        match self.database {
+            Some(_) => self.with_database(|database| each(database, start, visit))?,
+            None => each(&self.copy()?, start, visit).map_err(io_error)?,
+        }
         Ok(front)
     }
 
@@ -183,6 +192,15 @@ impl Segment {
         transaction.open_table(ALERTS)?.retain_in(self.end.., |_, _| false)?;
         transaction.commit()?;
         Ok(database)
+    }
+
+    /// What is in the file, for a disk that can only be read: a database is written to when it is opened.
+    fn copy(&self) -> io::Result<Database> {
+        let content = fs::read(&self.path)?;
+        let memory = InMemoryBackend::new();
+        memory.set_len(content.len() as u64)?;
+        memory.write(0, &content)?;
+        builder().create_with_backend(memory).map_err(|error| io_error(error.into()))
     }
 }
 
