@@ -135,8 +135,26 @@ log_syslog: false
     /// Starts an agent that writes no file larger than this: the system refuses as it does on a full disk.
     pub(crate) fn start_on_small_disk(&self, kib: u32, arguments: &[&str]) -> Agent {
         let mut command = Command::new("bash");
-        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_shikra")]);
+        self.spawn(command, arguments)
+    }
+
+    /// Starts an agent whose clock is wrong by as many seconds as the file `offset` says.
+    pub(crate) fn start_with_wrong_clock(&self, arguments: &[&str]) -> Agent {
+        let library = self.path("wrong_clock.so");
+        if !library.exists() {
+            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/wrong_clock.c");
+            // Rust programs are linked by it, so it is there.
+            let compiler = Command::new("cc")
+                .args(["-shared", "-fPIC", "-o"])
+                .arg(&library)
+                .arg(source)
+                .status();
+            assert!(compiler.unwrap().success());
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shikra"));
+        command.env("LD_PRELOAD", library).env("CLOCK_OFFSET", self.path("offset"));
         self.spawn(command, arguments)
     }
 
@@ -226,6 +244,15 @@ impl Agent {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+
+    /// From now on no file may be written beyond this, not even where it is that long already.
+    pub(crate) fn resize_disk(&self, kib: u32) {
+        let bytes = u64::from(kib) << 10;
+        let id = self.child.id().to_string();
+        let status =
+            Command::new("prlimit").args(["--pid", &id, &format!("--fsize={bytes}:")]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Ends the agent as a crash does.

@@ -15,6 +15,14 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+impl Answer {
+    fn read(text: &str) -> Option<Answer> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    }
+}
+
 pub(crate) fn get(port: u16, path: &str) -> Answer {
     request(port, &format!("GET {path} HTTP/1.1"), "")
 }
@@ -33,8 +41,13 @@ pub(crate) fn get_until(port: u16, path: &str, status: u16) -> Answer {
 
 /// Posts JSON to the webhook, which may not listen or may end; `None` if there is no answer.
 pub(crate) fn try_post(port: u16, body: &str) -> Option<u16> {
+    try_post_within(DEADLINE, port, body).map(|answer| answer.status)
+}
+
+/// As [`try_post`], with less patience.
+pub(crate) fn try_post_within(patience: Duration, port: u16, body: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_read_timeout(Some(patience)).unwrap();
     let length = body.len();
     write!(
         stream,
@@ -44,7 +57,7 @@ pub(crate) fn try_post(port: u16, body: &str) -> Option<u16> {
     .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
+    Answer::read(&answer)
 }
 
 /// Posts JSON to the webhook.
@@ -72,9 +85,5 @@ pub(crate) fn request(port: u16, head: &str, body: &str) -> Answer {
     let mut answer = Vec::new();
     let received = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {sent:?}, {received:?}, {answer:?}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer::read(&answer).unwrap_or_else(|| panic!("no answer: {sent:?}, {received:?}, {answer:?}"))
 }

@@ -6,6 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use crate::agent::{Setup, configmap_event};
+use crate::http;
 
 const TOKEN: &str = "Bearer a-token-that-no-log-shows";
 
@@ -124,6 +125,22 @@ fn the_webserver_takes_a_renewed_certificate_and_keeps_the_old_one_instead_of_a_
     std::fs::rename(setup.path("new.pem"), setup.path("server.pem")).unwrap();
     agent.wait_for_log("Rules reloaded");
     assert_eq!((health(&renewed), health(&authority)), (Some(200), None));
+}
+
+/// The address as Falco's documentation has it.
+#[test]
+fn plain_http_for_all_is_said_or_refused() {
+    let setup = Setup::new();
+    let all = format!("plugins[0].open_params=http://:{}/k8s-audit", setup.webhook_port);
+    let mut agent = setup.start(&["-o", &all]);
+    agent.wait_for_log("takes plain http from anyone who reaches it; prefer https or 127.0.0.1");
+    assert_eq!(http::post(setup.webhook_port, &configmap_event()).status, 200);
+    agent.stop();
+
+    let strict = "plugins[0].init_config={requireTLS: true}";
+    let finished = setup.run(&["-o", &all, "-o", strict]);
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("requireTLS forbids plain http on "), "{finished:?}");
 }
 
 #[test]

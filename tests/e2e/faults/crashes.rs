@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::model::{
-    Load, Random, assert_no_repeats, balanced_account, delivered, delivered_to, points, tell,
+    Load, Random, assert_no_repeats, balanced_account, delivered_at, delivered_to, points, tell,
     wait_for_all,
 };
 use crate::agent::{Setup, configmap_event_by};
@@ -36,7 +36,7 @@ fn a_crash_loses_nothing_that_was_acknowledged() {
     load.wait_for(50);
     let acknowledged = load.stop();
     wait_for_all(&acknowledged, || delivered_to(&setup.path("alerts.txt")));
-    wait_for_all(&acknowledged, || delivered(receiver.received().iter().map(String::as_str)));
+    wait_for_all(&acknowledged, || delivered_at(&receiver));
     balanced_account(&agent.stop(), "k8s_audit");
     tell(&format!("{} crashes, {} events acknowledged", points(), acknowledged.len()));
 }

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::agent::{Finished, configmap_event_by};
+use crate::agent::{Agent, Finished, configmap_event_by};
 use crate::http;
+use crate::receiver::Receiver;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -17,6 +18,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(super) fn points() -> usize {
     let points = std::env::var("SHIKRA_FAULT_POINTS");
     points.map_or(12, |points| points.parse().unwrap())
+}
+
+/// How long a fault lasts that ends by itself.
+pub(super) fn outage() -> Duration {
+    let seconds = std::env::var("SHIKRA_OUTAGE_SECONDS");
+    Duration::from_secs(seconds.map_or(1, |seconds| seconds.parse().unwrap()))
 }
 
 #[expect(clippy::print_stdout, reason = "numbers of a long run, shown by --show-output")]
@@ -132,6 +139,19 @@ pub(super) fn wait_for_all(
         );
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// The alerts that a receiver has answered 200.
+pub(super) fn delivered_at(receiver: &Receiver) -> Delivered {
+    delivered(receiver.received().iter().map(String::as_str))
+}
+
+/// Ends load and agent: what was acknowledged was delivered, nothing twice, and all that was received is accounted for.
+#[track_caller]
+pub(super) fn finish(agent: Agent, load: Load, delivered: impl Fn() -> Delivered) {
+    let acknowledged = load.stop();
+    assert_no_repeats(&wait_for_all(&acknowledged, delivered));
+    balanced_account(&agent.stop(), "k8s_audit");
 }
 
 #[track_caller]

@@ -2,32 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use super::model::{
-    Load, assert_no_repeats, balanced_account, delivered, delivered_to, wait_for_all,
-};
+use super::model::{Load, delivered, delivered_at, delivered_to, finish, outage};
 use crate::agent::Setup;
 use crate::receiver::{Mode, Receiver};
 
+const NOT_STDOUT: [&str; 2] = ["-o", "stdout_output.enabled=false"];
 const SPOOL: &[&str] = &["-o", "outputs_spool.directory=spool"];
 
 /// Runs with a receiver that fails for a while; everything arrives once.
 fn check(fault: Mode, spool: &[&str]) {
     let setup = Setup::new();
     let receiver = Receiver::start(Mode::Status(200));
-    let http = receiver.option();
-    let agent = setup.start(&[&["-o", &http, "-o", "stdout_output.enabled=false"], spool].concat());
+    let agent = setup.start(&[&["-o", &receiver.option()], &NOT_STDOUT, spool].concat());
     let load = Load::start(setup.webhook_port, 3);
     receiver.wait_for_requests(5);
     receiver.set(fault);
     receiver.wait_for_requests(1);
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(outage());
     receiver.set(Mode::Status(200));
     receiver.wait_for_requests(20);
-    let acknowledged = load.stop();
-    let delivered =
-        wait_for_all(&acknowledged, || delivered(receiver.received().iter().map(String::as_str)));
-    assert_no_repeats(&delivered);
-    balanced_account(&agent.stop(), "k8s_audit");
+    finish(agent, load, || delivered_at(&receiver));
 }
 
 #[test]
@@ -53,25 +47,41 @@ fn a_full_disk_makes_senders_wait_and_loses_nothing() {
     let setup = Setup::new();
     let receiver = Receiver::start(Mode::Down);
     let http = receiver.option();
-    let options = [&["-o", &http, "-o", "stdout_output.enabled=false"], SPOOL].concat();
+    let options = [&["-o", &http], &NOT_STDOUT[..], SPOOL].concat();
     let mut agent = setup.start_on_small_disk(256, &options);
     let load = Load::start(setup.webhook_port, 3);
     agent.wait_for_log("http: cannot write to the spool");
     receiver.set(Mode::Status(200));
     receiver.wait_for_requests(50);
-    let acknowledged = load.stop();
-    let delivered =
-        wait_for_all(&acknowledged, || delivered(receiver.received().iter().map(String::as_str)));
-    assert_no_repeats(&delivered);
-    balanced_account(&agent.stop(), "k8s_audit");
+    finish(agent, load, || delivered_at(&receiver));
+}
+
+/// As after an error, for which systems mount a disk anew: what is there can be read, and nothing written any more.
+#[test]
+fn a_disk_that_becomes_read_only_makes_senders_wait_and_loses_nothing() {
+    let setup = Setup::new();
+    let receiver = Receiver::start(Mode::Down);
+    let http = receiver.option();
+    let options = [&["-o", &http], &NOT_STDOUT[..], SPOOL].concat();
+    let mut agent = setup.start_on_small_disk(1 << 20, &options);
+    let load = Load::start(setup.webhook_port, 3);
+    load.wait_for(20);
+    agent.resize_disk(0);
+    agent.wait_for_log("http: cannot write to the spool");
+    std::thread::sleep(outage());
+    // What is stored is delivered although it cannot be removed, and what cannot be stored is delivered directly.
+    receiver.set(Mode::Status(200));
+    receiver.wait_for_requests(50);
+    agent.resize_disk(1 << 20);
+    receiver.wait_for_requests(20);
+    finish(agent, load, || delivered_at(&receiver));
 }
 
 #[test]
 fn a_file_on_a_full_disk_is_continued_where_there_is_room_again() {
     let setup = Setup::new();
     let file = "file_output={enabled: true, filename: alerts.txt, keep_alive: true}";
-    let options = ["-o", file, "-o", "stdout_output.enabled=false"];
-    let mut agent = setup.start_on_small_disk(64, &options);
+    let mut agent = setup.start_on_small_disk(64, &[&["-o", file], &NOT_STDOUT[..]].concat());
     let load = Load::start(setup.webhook_port, 3);
     agent.wait_for_log("file: File too large");
     // As log rotation does.
@@ -82,16 +92,13 @@ fn a_file_on_a_full_disk_is_continued_where_there_is_room_again() {
         assert!(Instant::now() < deadline, "nothing is written");
         std::thread::park_timeout(Duration::from_millis(5));
     }
-    let acknowledged = load.stop();
-    let delivered = wait_for_all(&acknowledged, || {
+    finish(agent, load, || {
         // A line that was cut by the rotation goes on in the new file.
         let text = ["alerts.txt.1", "alerts.txt"]
             .map(|name| std::fs::read_to_string(setup.path(name)).unwrap_or_default())
             .concat();
         delivered(text.lines())
     });
-    assert_no_repeats(&delivered);
-    balanced_account(&agent.stop(), "k8s_audit");
 }
 
 /// A directory that nobody may write to, whoever runs the agent.
