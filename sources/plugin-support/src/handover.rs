@@ -420,7 +420,11 @@ mod tests {
         let nodes_of_next = |receiver: &mut Receiver| {
             let mut nodes = Vec::new();
             let one = BatchLimit { events: 1, bytes: 100 };
-            receiver.pull(WAIT, one, |event| Ok(nodes.push(event.nodes.len()))).unwrap();
+            let deliver = |event: Event<'_>| {
+                nodes.push(event.nodes.len());
+                Ok(())
+            };
+            receiver.pull(WAIT, one, deliver).unwrap();
             nodes
         };
         let (sender, mut receiver) = handover(4 * parsed - 1);
