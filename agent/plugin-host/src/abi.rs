@@ -42,9 +42,14 @@ pub(crate) const MAX_ERROR_LEN: usize = 1024;
 pub(crate) mod state_type {
     use super::StateType;
 
+    pub(crate) const INT64: StateType = 4;
+    pub(crate) const UINT8: StateType = 5;
+    pub(crate) const UINT16: StateType = 6;
+    pub(crate) const UINT32: StateType = 7;
+    pub(crate) const UINT64: StateType = 8;
     pub(crate) const STRING: StateType = 9;
     pub(crate) const TABLE: StateType = 10;
-    const BOOL: StateType = 25;
+    pub(crate) const BOOL: StateType = 25;
 
     pub(crate) fn is_known(state_type: StateType) -> bool {
         matches!(state_type, 1..=TABLE | BOOL)
@@ -53,6 +58,27 @@ pub(crate) mod state_type {
     pub(crate) fn can_be_key(state_type: StateType) -> bool {
         is_known(state_type) && state_type != TABLE
     }
+
+    /// How many bytes a value has.
+    pub(crate) fn size(state_type: StateType) -> usize {
+        match state_type {
+            1 | UINT8 => 1,
+            2 | UINT16 => 2,
+            3 | UINT32 | BOOL => 4,
+            _ => 8,
+        }
+    }
+}
+
+/// A table as plugins describe it that were built for plugin API 3.0; later ones go on where this ends.
+#[repr(C)]
+pub(crate) struct OldTableInput {
+    pub(crate) name: *const c_char,
+    pub(crate) key_type: StateType,
+    pub(crate) table: *mut Table,
+    pub(crate) reader: ReaderVtable,
+    pub(crate) writer: WriterVtable,
+    pub(crate) fields: FieldsVtable,
 }
 
 /// The name of an exported function, without its `plugin_` prefix, and the type the header gives it.
@@ -250,6 +276,9 @@ const _: () = {
     assert!(offset_of!(TableInput, reader_ext) == 128);
     assert!(offset_of!(TableInput, writer_ext) == 136);
     assert!(offset_of!(TableInput, fields_ext) == 144);
+
+    assert!(size_of::<OldTableInput>() == offset_of!(TableInput, reader_ext));
+    assert!(offset_of!(OldTableInput, reader) == 24 && offset_of!(OldTableInput, fields) == 104);
 
     assert!(size_of::<TableInfo>() == 16 && size_of::<TableFieldInfo>() == 16);
     assert!(size_of::<StateData>() == 8);

@@ -39,6 +39,8 @@ pub(crate) enum Place {
 /// What a plugin says about itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct About {
+    /// The plugin API that it was built for.
+    pub(crate) api_version: Version,
     name: String,
     description: String,
     contact: String,
@@ -180,7 +182,8 @@ impl Library {
             return Err(LoadFailure::EmptyPath);
         }
         let object = SharedObject::open(path).map_err(LoadFailure::Open)?;
-        check_api_version(&call(require(&object, &abi::GET_REQUIRED_API_VERSION)?))?;
+        let api_version =
+            check_api_version(&call(require(&object, &abi::GET_REQUIRED_API_VERSION)?))?;
 
         let name = call(require(&object, &abi::GET_NAME)?);
         let description = call(require(&object, &abi::GET_DESCRIPTION)?);
@@ -206,6 +209,7 @@ impl Library {
         Ok(Self {
             path: path.to_owned(),
             about: About {
+                api_version,
                 init_schema: read_init_schema(&object, &name)?,
                 name,
                 description,
@@ -326,10 +330,13 @@ fn call(function: TextFn) -> String {
     unsafe { abi::copy_text(text) }
 }
 
-fn check_api_version(text: &str) -> Result<(), LoadFailure> {
+fn check_api_version(text: &str) -> Result<Version, LoadFailure> {
     let required: Version =
         text.parse().map_err(|_| LoadFailure::InvalidApiVersion(text.to_owned()))?;
-    if API_VERSION.satisfies(required) { Ok(()) } else { Err(LoadFailure::ApiVersion { required }) }
+    match API_VERSION.satisfies(required) {
+        true => Ok(required),
+        false => Err(LoadFailure::ApiVersion { required }),
+    }
 }
 
 fn read_identity(object: &SharedObject) -> Sourcing {
@@ -453,7 +460,7 @@ mod tests {
     #[track_caller]
     fn check(required: &str, expected: &str) {
         let found = check_api_version(required)
-            .map_or_else(|error| error.to_string(), |()| "accepted".to_owned());
+            .map_or_else(|error| error.to_string(), |_| "accepted".to_owned());
         assert_eq!(found, expected);
     }
 

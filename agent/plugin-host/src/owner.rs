@@ -12,6 +12,7 @@ use crate::abi::{OwnerHandle, copy_text};
 use crate::async_events::Emitter;
 use crate::capture::Routines;
 use crate::tables::{Access, StateTables};
+use crate::version::Version;
 
 /// Takes what plugins log: severity, component (or the plugin's name), message.
 ///
@@ -51,6 +52,8 @@ impl From<u32> for LogSeverity {
 /// What the `owner` argument of the ABI points to.
 pub(crate) struct Owner {
     plugin_name: String,
+    /// Whether it was built for plugin API 3.0, where tables are described by less.
+    has_old_tables: bool,
     log: Arc<LogSink>,
     tables: Access,
     emitter: Emitter,
@@ -65,11 +68,13 @@ impl Owner {
     /// An owner that is never freed: libraries keep the pointer past the end of the state.
     pub(crate) fn leak(
         plugin_name: &str,
+        api_version: Version,
         log: Arc<LogSink>,
         tables: Arc<StateTables>,
     ) -> &'static Self {
         Box::leak(Box::new(Self {
             plugin_name: plugin_name.to_owned(),
+            has_old_tables: api_version.minor < 1,
             log,
             tables: Access::new(tables),
             emitter: Emitter::default(),
@@ -81,6 +86,10 @@ impl Owner {
 
     pub(crate) fn plugin_name(&self) -> &str {
         &self.plugin_name
+    }
+
+    pub(crate) fn has_old_tables(&self) -> bool {
+        self.has_old_tables
     }
 
     pub(crate) fn log_sink(&self) -> &Arc<LogSink> {

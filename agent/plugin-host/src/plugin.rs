@@ -137,7 +137,8 @@ impl Library {
         let config = schema::check(self.name(), self.init_schema(), config)?;
         let config = CString::new(config.as_ref())
             .map_err(|_| ConfigError::Nul { plugin: self.name().to_owned() })?;
-        let owner = Owner::leak(self.name(), Arc::clone(&log), Arc::clone(tables));
+        let version = self.about().api_version;
+        let owner = Owner::leak(self.name(), version, Arc::clone(&log), Arc::clone(tables));
         let functions = match &self.place {
             Place::Here(functions) => *functions,
             Place::Child(isolation) => {
@@ -212,7 +213,7 @@ impl Plugin {
         self.library.init_among(config, Arc::clone(self.owner.log_sink()), tables)
     }
 
-    /// Whether one of the plugin states that this one was made among has offered a state table.
+    /// Whether one of the plugin states that this one was made among has offered a state table, or asked for one.
     pub fn shares_tables(&self) -> bool {
         self.owner.tables().are_shared()
     }

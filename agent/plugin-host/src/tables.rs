@@ -3,17 +3,21 @@
 //! ```text
 //! plugin A --add_table--> StateTables <--get_table-- plugin B
 //!                              |                        | handle: `TableHandle`
-//!             `Target` of A <--+--- calls checked ------+ reads and writes entries
+//!                  `Target` <--+--- calls checked ------+ reads and writes entries
+//!       `PluginTable` of A, or `HostTable`
 //! ```
 //!
-//! This host has no tables of its own: every table belongs to a plugin, and every call on a handle ends in functions of that
-//! plugin. In between stands the host, which checks what is passed, gives back entries that are not released, and refuses
-//! tables whose plugin is gone. All plugins of a source run on one thread; a plugin that uses tables on threads of its own
+//! A table belongs to a plugin, and every call on a handle ends in functions of that plugin; or it is `threads` of the host.
+//! In between stands what checks all that is passed: a field, an entry or a table that was not given out for what it is used
+//! for is refused, entries that are not released are given back, tables whose plugin is gone are refused. All plugins of a source run on one thread; a plugin that uses tables on threads of its own
 //! has to agree with their owner, as under Falco.
 
 mod access;
 mod calls;
+mod foreign;
+mod host;
 mod registry;
+mod target;
 
 pub(crate) use self::access::Access;
 pub use self::registry::StateTables;
@@ -97,3 +101,6 @@ pub(crate) fn init_input() -> TablesInput {
         writer_ext: writer_ext(),
     }
 }
+
+#[cfg(test)]
+mod tests;

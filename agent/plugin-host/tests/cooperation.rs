@@ -108,7 +108,7 @@ fn tables_are_listed_and_iterated() {
                     a 2 words 2 3 Finished Exited";
     assert_eq!(pair.run(COUNT, 3), expected);
     let mut pair = Pair::new("a");
-    assert_eq!(pair.run(COUNT, 4), "a 1 table of key type 9; ");
+    assert_eq!(pair.run(COUNT, 4), "a 1 table of key type 4; table of key type 9; ");
 }
 
 #[test]

@@ -158,11 +158,11 @@ mod init {
     }
 
     #[test]
-    fn tables_can_be_asked_for_though_there_is_none() {
+    fn tables_can_be_asked_for_by_every_plugin() {
         check(
             r#"{"mode": "ask-for-tables"}"#,
             "init {\"mode\": \"ask-for-tables\"}; vtables complete: true; owner error before: null; \
-             table: false, owner error after: null; destroy",
+             table: true, owner error after: null; destroy",
         );
     }
 }

@@ -4,11 +4,12 @@ use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::access::{FieldHandle, TableHandle};
-use super::registry::{Published, Target};
+use super::access::{FieldHandle, Holds, TableHandle};
+use super::foreign::PluginTable;
+use super::target::{FieldValue, Given, Target};
 use crate::abi::{
     OwnerHandle, StateData, StateType, Table, TableEntry, TableField, TableFieldInfo, TableInfo,
-    TableInput, TableIterator, TableIteratorState, checked, checked_mut, state_type,
+    TableInput, TableIterator, TableIteratorState, checked_mut, state_type,
 };
 use crate::owner::Owner;
 use crate::return_code::ReturnCode;
@@ -55,7 +56,7 @@ pub(super) unsafe extern "C-unwind" fn add_table(
     // SAFETY: plugins hand back the owner they were given.
     let Some(owner) = (unsafe { Owner::from_handle(owner) }) else { return ReturnCode::FAILURE };
     // SAFETY: null or a table input for the time of this call, says the header.
-    let added = unsafe { Published::read(table, owner) }
+    let added = unsafe { PluginTable::read_input(table, owner) }
         .map_err(str::to_owned)
         .and_then(|table| owner.tables().shared.add(table));
     match added {
@@ -71,23 +72,16 @@ pub(super) unsafe extern "C-unwind" fn list_table_fields(
     table: *mut Table,
     count: *mut u32,
 ) -> *const TableFieldInfo {
-    let mut len = 0;
-    let mut fields: *const TableFieldInfo = ptr::null();
+    let (mut fields, mut len): (*const _, _) = (NonNull::dangling().as_ptr(), 0);
     // SAFETY: plugins pass handles that they were given.
-    if let Some((handle, target)) = unsafe { live(table) }
-        && let Some(list) = target.fields.list_table_fields
-    {
-        // SAFETY: it is the owner's function for its table, and the out-pointer is valid for a write.
-        fields = unsafe { list(target.table, &raw mut len) };
-        if fields.is_null() && len != 0 {
-            handle.fail(format_args!("lists no fields"));
+    if let Some((handle, target)) = unsafe { live(table) } {
+        match target.fields() {
+            Some(list) => (fields, len) = handle.user.tables().list_fields(list),
+            None => drop(handle.fail(format_args!("lists no fields"))),
         }
     }
-    if fields.is_null() {
-        (fields, len) = (NonNull::dangling().as_ptr(), 0);
-    }
     // SAFETY: null or a place for the count, says the header.
-    unsafe { write_count(count, len as usize) };
+    unsafe { write_count(count, len) };
     fields
 }
 
@@ -98,13 +92,9 @@ pub(super) unsafe extern "C-unwind" fn get_table_field(
 ) -> *mut TableField {
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ptr::null_mut() };
-    let (Some(get), false) = (target.fields.get_table_field, name.is_null()) else {
-        return ptr::null_mut();
-    };
-    // SAFETY: it is the owner's function for its table, and the name is not null.
-    let field = unsafe { get(target.table, name, field_type) };
-    // SAFETY: not null, so a C string, says the header.
-    unsafe { field_of(handle, field, name, field_type) }
+    // SAFETY: null or a C string for the time of this call, says the header.
+    let Some(name) = (unsafe { text(name) }) else { return ptr::null_mut() };
+    handle.give_field(&target, target.field(name, field_type), name, field_type)
 }
 
 pub(super) unsafe extern "C-unwind" fn add_table_field(
@@ -114,37 +104,13 @@ pub(super) unsafe extern "C-unwind" fn add_table_field(
 ) -> *mut TableField {
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ptr::null_mut() };
-    let (Some(add), false) = (target.fields.add_table_field, name.is_null()) else {
-        return ptr::null_mut();
-    };
+    // SAFETY: null or a C string for the time of this call, says the header.
+    let Some(name) = (unsafe { text(name) }) else { return ptr::null_mut() };
     if field_type == state_type::TABLE || !state_type::is_known(field_type) {
         handle.fail(format_args!("takes no added field of type {field_type}"));
         return ptr::null_mut();
     }
-    // SAFETY: it is the owner's function for its table, and the name is not null.
-    let field = unsafe { add(target.table, name, field_type) };
-    // SAFETY: not null, so a C string, says the header.
-    unsafe { field_of(handle, field, name, field_type) }
-}
-
-/// What a plugin gets for a field that the owner has given out, or not.
-///
-/// # Safety
-///
-/// `name` is a C string.
-unsafe fn field_of(
-    handle: &TableHandle,
-    field: *mut TableField,
-    name: *const c_char,
-    field_type: StateType,
-) -> *mut TableField {
-    if field.is_null() {
-        // SAFETY: the caller vouches for it.
-        let name = unsafe { CStr::from_ptr(name) };
-        handle.fail(format_args!("has no field '{}' of type {field_type}", name.to_string_lossy()));
-        return field;
-    }
-    handle.user.tables().field(field, field_type)
+    handle.give_field(&target, target.add_field(name, field_type), name, field_type)
 }
 
 pub(super) unsafe extern "C-unwind" fn get_table_name(table: *mut Table) -> *const c_char {
@@ -156,8 +122,7 @@ pub(super) unsafe extern "C-unwind" fn get_table_name(table: *mut Table) -> *con
 pub(super) unsafe extern "C-unwind" fn get_table_size(table: *mut Table) -> u64 {
     // SAFETY: plugins pass handles that they were given.
     let Some((_, target)) = (unsafe { live(table) }) else { return u64::MAX };
-    // SAFETY: it is the owner's function for its table.
-    target.reader.get_table_size.map_or(u64::MAX, |size| unsafe { size(target.table) })
+    target.size().unwrap_or(u64::MAX)
 }
 
 pub(super) unsafe extern "C-unwind" fn get_table_entry(
@@ -167,13 +132,9 @@ pub(super) unsafe extern "C-unwind" fn get_table_entry(
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ptr::null_mut() };
     // SAFETY: null or a key, says the header.
-    let is_key = unsafe { handle.is_key(key) };
-    let (Some(get), true) = (target.reader.get_table_entry, is_key) else { return ptr::null_mut() };
-    // SAFETY: it is the owner's function for its table, and the key has the table's type.
-    let entry = unsafe { get(target.table, key) };
-    if !entry.is_null() {
-        handle.user.tables().keep(*target, entry, false);
-    }
+    let Some(key) = (unsafe { handle.key(key) }) else { return ptr::null_mut() };
+    let Some(entry) = target.entry(key) else { return ptr::null_mut() };
+    handle.user.tables().keep(target, entry, Holds::Got);
     entry
 }
 
@@ -186,39 +147,20 @@ pub(super) unsafe extern "C-unwind" fn read_entry_field(
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ReturnCode::FAILURE };
     // SAFETY: plugins pass fields that they were given.
-    let field = unsafe { FieldHandle::of(field) };
-    // SAFETY: null or a place for a value, says the header.
-    let out = unsafe { checked_mut(out) };
-    let (Some(read), Some(field), Some(out), false) =
-        (target.reader.read_entry_field, field, out, entry.is_null())
-    else {
-        return handle.fail(format_args!("cannot read nothing"));
+    let Some(field) = (unsafe { handle.field(&target, entry, field) }) else {
+        return ReturnCode::FAILURE;
     };
-    let mut value = StateData { u64_: 0 };
-    // SAFETY: it is the owner's function for its table, entry and field; the out-pointer is valid for a write.
-    let rc = unsafe { read(target.table, entry, field.raw, &raw mut value) };
-    if ReturnCode::from(rc) != ReturnCode::Success {
-        return handle.fail(format_args!("cannot read a field"));
-    }
-    match field.field_type {
-        state_type::TABLE => {
-            // SAFETY: every bit pattern is a pointer, and this one is what the owner wrote.
-            let table = unsafe { value.table };
-            // SAFETY: the value of such a field is a table input or null, says the header.
-            match unsafe { Published::read(table.cast_const().cast(), target.owner) } {
-                Ok(table) => {
-                    value.table = handle.user.tables().open_subtable(table, handle.user);
-                }
-                Err(reason) => {
-                    return handle.fail(format_args!("cannot open a table in it: {reason}"));
-                }
-            }
+    // SAFETY: null or a place for a value, says the header.
+    let Some(out) = (unsafe { checked_mut(out) }) else {
+        return handle.fail(format_args!("needs a place for the value"));
+    };
+    match target.read(entry, field.raw(), field.field_type()) {
+        Ok(FieldValue::Plain(value)) => *out = value,
+        Ok(FieldValue::Table(table)) => {
+            out.table = handle.user.tables().open_subtable(table, handle.user);
         }
-        // SAFETY: every bit pattern is a pointer.
-        state_type::STRING if unsafe { value.str_ }.is_null() => value.str_ = c"".as_ptr(),
-        _ => {}
+        Err(reason) => return handle.fail(format_args!("{reason}")),
     }
-    *out = value;
     ReturnCode::SUCCESS
 }
 
@@ -228,18 +170,11 @@ pub(super) unsafe extern "C-unwind" fn release_table_entry(
     entry: *mut TableEntry,
 ) {
     // SAFETY: plugins pass handles that they were given.
-    let Some(handle) = (unsafe { TableHandle::of(table) }) else { return };
+    let Some((handle, target)) = (unsafe { live(table) }) else { return };
     // What was released before is not released again.
-    if let Some(is_new) = handle.user.tables().forget(entry) {
-        handle.target.release(entry, is_new);
+    if let Some(holds) = handle.user.tables().forget(&target, entry, &[Holds::New, Holds::Got]) {
+        target.release(entry, holds == Holds::New);
     }
-}
-
-/// A plugin's function for entries, and whether it has asked to stop.
-struct Visit {
-    function: unsafe extern "C-unwind" fn(*mut TableIteratorState, *mut TableEntry) -> u32,
-    state: *mut TableIteratorState,
-    has_stopped: bool,
 }
 
 /// Zero says "stopped or failed".
@@ -249,35 +184,23 @@ pub(super) unsafe extern "C-unwind" fn iterate_entries(
     state: *mut TableIteratorState,
 ) -> u32 {
     // SAFETY: plugins pass handles that they were given.
-    let Some((_, target)) = (unsafe { live(table) }) else { return 0 };
-    let (Some(iterate), Some(function)) = (target.reader.iterate_entries, visit) else { return 0 };
-    let mut visit = Visit { function, state, has_stopped: false };
-    // SAFETY: it is the owner's function for its table, and what it hands to ours outlives the call.
-    let rc = unsafe { iterate(target.table, Some(visit_entry), (&raw mut visit).cast()) };
-    // Owners that are written with the SDK for Rust say "finished" in any case.
-    u32::from(rc != 0 && !visit.has_stopped)
-}
-
-unsafe extern "C-unwind" fn visit_entry(
-    state: *mut TableIteratorState,
-    entry: *mut TableEntry,
-) -> u32 {
-    let visit: *mut Visit = state.cast();
-    // SAFETY: the owner hands back what `iterate_entries` gave it, while that waits; null is checked for.
-    let Some(visit) = (unsafe { visit.as_mut() }) else { return 0 };
-    // SAFETY: it is the plugin's own function, with the state that goes with it.
-    let goes_on = unsafe { (visit.function)(visit.state, entry) };
-    visit.has_stopped |= goes_on == 0;
-    goes_on
+    let Some((handle, target)) = (unsafe { live(table) }) else { return 0 };
+    let Some(visit) = visit else { return 0 };
+    let tables = handle.user.tables();
+    let has_finished = target.iterate(|entry| {
+        tables.keep(target.clone(), entry, Holds::Shown);
+        // SAFETY: it is the plugin's own function, with the state that goes with it.
+        let goes_on = unsafe { visit(state, entry) };
+        tables.forget(&target, entry, &[Holds::Shown]);
+        goes_on != 0
+    });
+    u32::from(has_finished)
 }
 
 pub(super) unsafe extern "C-unwind" fn clear_table(table: *mut Table) -> i32 {
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ReturnCode::FAILURE };
-    let Some(clear) = target.writer.clear_table else { return ReturnCode::FAILURE };
-    // SAFETY: it is the owner's function for its table.
-    let rc = unsafe { clear(target.table) };
-    handle.result(rc, "cannot be cleared")
+    handle.result(target.clear(), "cannot be cleared")
 }
 
 pub(super) unsafe extern "C-unwind" fn erase_table_entry(
@@ -287,26 +210,18 @@ pub(super) unsafe extern "C-unwind" fn erase_table_entry(
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ReturnCode::FAILURE };
     // SAFETY: null or a key, says the header.
-    let is_key = unsafe { handle.is_key(key) };
-    let (Some(erase), true) = (target.writer.erase_table_entry, is_key) else {
-        return ReturnCode::FAILURE;
-    };
-    // SAFETY: it is the owner's function for its table, and the key has the table's type.
-    let rc = unsafe { erase(target.table, key) };
-    handle.result(rc, "has no such entry to erase")
+    let Some(key) = (unsafe { handle.key(key) }) else { return ReturnCode::FAILURE };
+    handle.result(target.erase(key), "has no such entry to erase")
 }
 
 pub(super) unsafe extern "C-unwind" fn create_table_entry(table: *mut Table) -> *mut TableEntry {
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ptr::null_mut() };
-    let Some(create) = target.writer.create_table_entry else { return ptr::null_mut() };
-    // SAFETY: it is the owner's function for its table.
-    let entry = unsafe { create(target.table) };
-    if entry.is_null() {
+    let Some(entry) = target.create() else {
         handle.fail(format_args!("makes no entries"));
-    } else {
-        handle.user.tables().keep(*target, entry, true);
-    }
+        return ptr::null_mut();
+    };
+    handle.user.tables().keep(target, entry, Holds::New);
     entry
 }
 
@@ -318,31 +233,24 @@ pub(super) unsafe extern "C-unwind" fn add_table_entry(
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ptr::null_mut() };
     // SAFETY: null or a key, says the header.
-    let is_key = unsafe { handle.is_key(key) };
-    let (Some(add), true) = (target.writer.add_table_entry, is_key) else { return ptr::null_mut() };
+    let Some(key) = (unsafe { handle.key(key) }) else { return ptr::null_mut() };
     // The owner takes it over, so it must be one that it has made, and only once.
     let tables = handle.user.tables();
-    match tables.forget(entry) {
-        Some(true) => {}
-        Some(false) => {
-            tables.keep(*target, entry, false);
-            handle.fail(format_args!("takes no entry that is in a table"));
-            return ptr::null_mut();
+    if tables.forget(&target, entry, &[Holds::New]).is_none() {
+        handle.fail(format_args!("takes no entry that it has not made or that is in a table"));
+        return ptr::null_mut();
+    }
+    match target.add(key, entry) {
+        Some(added) => {
+            tables.keep(target, added, Holds::Got);
+            added
         }
         None => {
-            handle.fail(format_args!("takes no entry that it has not made"));
-            return ptr::null_mut();
+            tables.keep(target, entry, Holds::New);
+            handle.fail(format_args!("does not take an entry"));
+            ptr::null_mut()
         }
     }
-    // SAFETY: it is the owner's function for its table and an entry of it; the key has the table's type.
-    let added = unsafe { add(target.table, key, entry) };
-    if added.is_null() {
-        tables.keep(*target, entry, true);
-        handle.fail(format_args!("does not take an entry"));
-    } else {
-        tables.keep(*target, added, false);
-    }
-    added
 }
 
 pub(super) unsafe extern "C-unwind" fn write_entry_field(
@@ -354,76 +262,100 @@ pub(super) unsafe extern "C-unwind" fn write_entry_field(
     // SAFETY: plugins pass handles that they were given.
     let Some((handle, target)) = (unsafe { live(table) }) else { return ReturnCode::FAILURE };
     // SAFETY: plugins pass fields that they were given.
-    let field = unsafe { FieldHandle::of(field) };
-    // SAFETY: null or a value, says the header.
-    let given = unsafe { checked(value) };
-    let (Some(write), Some(field), Some(given), false) =
-        (target.writer.write_entry_field, field, given, entry.is_null())
-    else {
-        return handle.fail(format_args!("cannot write nothing"));
+    let Some(field) = (unsafe { handle.field(&target, entry, field) }) else {
+        return ReturnCode::FAILURE;
     };
-    if field.field_type == state_type::TABLE {
-        return handle.fail(format_args!("does not let a table in it be written"));
-    }
-    // SAFETY: every bit pattern is a pointer.
-    if field.field_type == state_type::STRING && unsafe { given.str_ }.is_null() {
-        return handle.fail(format_args!("takes no null as text"));
-    }
-    // SAFETY: it is the owner's function for its table, entry and field, and the value has the field's type.
-    let rc = unsafe { write(target.table, entry, field.raw, value) };
-    handle.result(rc, "does not let a field be written")
+    // SAFETY: null or a value of the field's type, says the header.
+    let Some(value) = (unsafe { Given::read(value, field.field_type()) }) else {
+        return handle.fail(format_args!("takes neither null nor a table as a value"));
+    };
+    handle.result(target.write(entry, field.raw(), value), "does not let a field be written")
 }
 
-/// The handle and where its calls go, as long as the table's owner is there.
+/// The handle and where its calls go, as long as there is somebody to answer.
 ///
 /// # Safety
 ///
-/// `table` is null or a handle that was given out and not taken back.
-unsafe fn live<'a>(table: *mut Table) -> Option<(&'a TableHandle, &'a Target)> {
+/// `table` is null or a handle that was given out.
+unsafe fn live<'a>(table: *mut Table) -> Option<(&'a TableHandle, Target)> {
     // SAFETY: the caller vouches for it.
     let handle = unsafe { TableHandle::of(table) }?;
-    if handle.target.owner.is_gone() {
+    let target = handle.target().filter(|target| !target.is_gone());
+    if target.is_none() {
         handle.fail(format_args!("is gone"));
-        return None;
     }
-    Some((handle, &handle.target))
+    Some((handle, target?))
 }
 
 impl TableHandle {
-    /// Whether `key` is one for this table.
+    /// A key for this table.
     ///
     /// # Safety
     ///
-    /// `key` is null or points to a value.
-    unsafe fn is_key(&self, key: *const StateData) -> bool {
+    /// `key` is null or points to a value of the type of the keys.
+    unsafe fn key<'a>(&self, key: *const StateData) -> Option<Given<'a>> {
         // SAFETY: the caller vouches for it.
-        let Some(key) = (unsafe { checked(key) }) else {
+        let key = unsafe { Given::read(key, self.key_type()) };
+        if key.is_none() {
             self.fail(format_args!("needs a key"));
-            return false;
-        };
-        // SAFETY: every bit pattern is a pointer.
-        let is_null = self.key_type() == state_type::STRING && unsafe { key.str_ }.is_null();
-        if is_null {
-            self.fail(format_args!("takes no null as a key"));
         }
-        !is_null
+        key
+    }
+
+    /// A field for an entry of this table that the plugin has.
+    ///
+    /// # Safety
+    ///
+    /// `field` is null or one that was given out.
+    unsafe fn field<'a>(
+        &self,
+        target: &Target,
+        entry: *mut TableEntry,
+        field: *const TableField,
+    ) -> Option<&'a FieldHandle> {
+        // SAFETY: the caller vouches for it.
+        let field = unsafe { FieldHandle::of(field) }.filter(|field| field.is_of(self, target));
+        if field.is_none() {
+            self.fail(format_args!("has no such field"));
+            return None;
+        }
+        if !self.user.tables().has(target, entry) {
+            self.fail(format_args!("has given out no such entry"));
+            return None;
+        }
+        field
+    }
+
+    /// What a plugin gets for a field that the table has, or has not.
+    fn give_field(
+        &self,
+        target: &Target,
+        field: Option<*mut TableField>,
+        name: &CStr,
+        field_type: StateType,
+    ) -> *mut TableField {
+        let Some(field) = field else {
+            let name = name.to_string_lossy();
+            self.fail(format_args!("has no field '{name}' of type {field_type}"));
+            return ptr::null_mut();
+        };
+        self.user.tables().field(self, target, field, field_type)
     }
 
     /// Remembers for the plugin what is wrong.
     fn fail(&self, what: fmt::Arguments<'_>) -> i32 {
-        self.user.set_error(format_args!(
-            "table '{}' of plugin '{}' {what}",
-            self.name().to_string_lossy(),
-            self.target.owner.plugin_name()
-        ));
+        let name = self.name().to_string_lossy();
+        match self.target() {
+            Some(target) => self
+                .user
+                .set_error(format_args!("table '{name}' of {} {what}", target.owner_name())),
+            None => self.user.set_error(format_args!("table '{name}' {what}")),
+        }
         ReturnCode::FAILURE
     }
 
-    fn result(&self, rc: i32, failure: &str) -> i32 {
-        match ReturnCode::from(rc) {
-            ReturnCode::Success => ReturnCode::SUCCESS,
-            _ => self.fail(format_args!("{failure}")),
-        }
+    fn result(&self, is_done: bool, failure: &str) -> i32 {
+        if is_done { ReturnCode::SUCCESS } else { self.fail(format_args!("{failure}")) }
     }
 }
 
@@ -450,12 +382,24 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::abi::OldTableInput;
+    use crate::library::API_VERSION;
     use crate::owner;
     use crate::tables::StateTables;
+    use crate::version::Version;
 
-    fn new_owner() -> &'static Owner {
+    const OLD: Version = Version { major: 3, minor: 0, patch: 0 };
+
+    fn new_owner(api_version: Version, tables: &Arc<StateTables>) -> &'static Owner {
         let log: Arc<crate::LogSink> = Arc::new(|_, _: &str, _: &str| {});
-        Owner::leak("test", log, StateTables::new())
+        Owner::leak("test", api_version, log, Arc::clone(tables))
+    }
+
+    fn last_error(owner: &'static Owner) -> String {
+        // SAFETY: the owner is one.
+        let error = unsafe { owner::last_error(owner.handle()) };
+        // SAFETY: null or the owner's text, which nothing changes meanwhile.
+        unsafe { text(error) }.map_or(String::new(), |e| e.to_string_lossy().into_owned())
     }
 
     #[test]
@@ -497,10 +441,8 @@ mod tests {
         }
     }
 
-    #[track_caller]
-    fn check_add(change: impl FnOnce(&mut TableInput), expected: &str) {
-        let owner = new_owner();
-        let mut input = TableInput {
+    fn table_input() -> TableInput {
+        TableInput {
             name: c"t".as_ptr(),
             key_type: 8,
             table: ptr::null_mut(),
@@ -510,15 +452,17 @@ mod tests {
             reader_ext: super::super::reader_ext(),
             writer_ext: super::super::writer_ext(),
             fields_ext: super::super::fields_ext(),
-        };
+        }
+    }
+
+    #[track_caller]
+    fn check_add(change: impl FnOnce(&mut TableInput), expected: &str) {
+        let owner = new_owner(API_VERSION, &StateTables::new());
+        let mut input = table_input();
         change(&mut input);
         // SAFETY: the owner is one, and the input is null, odd or as it should be in all its parts.
         let rc = unsafe { add_table(owner.handle(), &raw const input) };
-        // SAFETY: the owner is one.
-        let error = unsafe { owner::last_error(owner.handle()) };
-        // SAFETY: null or the owner's text, which nothing changes meanwhile.
-        let error =
-            unsafe { text(error) }.map_or(String::new(), |e| e.to_string_lossy().into_owned());
+        let error = last_error(owner);
         assert_eq!(error.trim_start_matches("cannot add a table: "), expected);
         assert_eq!(rc == ReturnCode::SUCCESS, expected.is_empty());
     }
@@ -535,11 +479,41 @@ mod tests {
         let key = "the type of its keys is none that keys can have";
         check_add(|input| input.key_type = state_type::TABLE, key);
         check_add(|input| input.key_type = 77, key);
+        let owner = new_owner(API_VERSION, &StateTables::new());
         // SAFETY: null is no table.
-        let rc = unsafe { add_table(new_owner().handle(), ptr::null()) };
+        let rc = unsafe { add_table(owner.handle(), ptr::null()) };
         assert_eq!(rc, ReturnCode::FAILURE);
         // SAFETY: null is no owner.
         let rc = unsafe { add_table(ptr::null_mut(), ptr::null()) };
         assert_eq!(rc, ReturnCode::FAILURE);
+    }
+
+    /// A box of that size, so that the sanitizer sees what is read behind it.
+    #[test]
+    fn a_table_of_plugin_api_3_0_ends_before_the_lists() {
+        let TableInput { name, key_type, table, reader, writer, fields, .. } = table_input();
+        let old = OldTableInput { name, key_type, table, reader, writer, fields };
+        let old: *mut OldTableInput = Box::leak(Box::new(old));
+        let tables = StateTables::new();
+        let add = |owner: &'static Owner| {
+            // SAFETY: the owner is one, and of the kind that passes such tables.
+            unsafe { add_table(owner.handle(), old.cast_const().cast()) }
+        };
+        let owner = new_owner(OLD, &tables);
+        assert_eq!(add(owner), ReturnCode::SUCCESS, "{}", last_error(owner));
+        assert_eq!(add(owner), ReturnCode::FAILURE);
+        let error = "cannot add a table: plugin 'test' has a table named 't' already";
+        assert_eq!(last_error(owner), error);
+        // Such a plugin cannot be asked to iterate.
+        let user = new_owner(API_VERSION, &tables);
+        // SAFETY: the owner is one, and the name a C string.
+        let table = unsafe { get_table(user.handle(), c"t".as_ptr(), 8) };
+        assert!(!table.is_null());
+        // SAFETY: the handle was just given out.
+        assert_eq!(unsafe { iterate_entries(table, Some(stop), ptr::null_mut()) }, 0);
+    }
+
+    unsafe extern "C-unwind" fn stop(_: *mut TableIteratorState, _: *mut TableEntry) -> u32 {
+        0
     }
 }
