@@ -350,6 +350,14 @@ fn sources_of(loaded: &[LoadedPlugin]) -> Result<Vec<Source>, PluginsError> {
         if !is_used {
             return Err(PluginsError::Unused { name: plugin.library.name().to_owned() });
         }
+        let is_idle = plugin.library.sourcing().is_none()
+            && !sources.iter().any(|s| s.input.is_some() && s.extractors.contains(&index));
+        if is_idle {
+            tracing::warn!(
+                "Plugin '{}' needs events of '{SYSCALL}', which no plugin offers: it has nothing to do",
+                plugin.library.name()
+            );
+        }
     }
     Ok(sources)
 }

@@ -140,6 +140,20 @@ fn an_extractor_from_no_source_that_is_there_keeps_the_agent_from_starting() {
     assert!(finished.stderr.contains(error), "{finished:?}");
 }
 
+#[test]
+fn a_plugin_that_needs_system_calls_starts_and_has_nothing_to_do() {
+    let setup = Setup::new();
+    let needy = Chameleon { name: "needy", field: "needy.value", from: "syscall", ..CHAMELEON };
+    let other = CHAMELEON.entry(&setup, &[], "", "1");
+    load(&setup, &[other, needy.entry(&setup, &[SOURCING, FURTHER], "", "1")]);
+    setup.write("rules.yaml", &rule("chameleon", "%cham.value."));
+    let finished = setup.run(&[]);
+    assert!(finished.stdout.contains("Seen chameleon-1."), "{finished:?}");
+    let warning = "Plugin 'needy' needs events of 'syscall', which no plugin offers";
+    assert_eq!(finished.stderr.matches(warning).count(), 1, "{finished:?}");
+    assert!(!finished.stderr.contains("Plugin 'chameleon' needs"), "{finished:?}");
+}
+
 /// What plugins log, in order.
 fn said(finished: &Finished, plugins: &[&str]) -> Vec<String> {
     let said = |line: &str| {

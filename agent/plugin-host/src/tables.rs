@@ -9,8 +9,8 @@
 //!
 //! A table belongs to a plugin, and every call on a handle ends in functions of that plugin; or it is `threads` of the host.
 //! In between stands what checks all that is passed: a field, an entry or a table that was not given out for what it is used
-//! for is refused, entries that are not released are given back, tables whose plugin is gone are refused. All plugins of a source run on one thread; a plugin that uses tables on threads of its own
-//! has to agree with their owner, as under Falco.
+//! for is refused, entries that are not released are given back, tables whose plugin is gone are refused. All plugins of a
+//! source run on one thread; a plugin that uses tables on threads of its own has to agree with their owner, as under Falco.
 
 mod access;
 mod calls;
