@@ -17,6 +17,7 @@ mod isolation;
 mod lifecycle;
 mod matching;
 mod metrics;
+mod misbehaviour;
 mod outputs;
 mod plugins;
 mod receiver;
