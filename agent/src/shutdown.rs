@@ -8,6 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a request is offered again that found no room.
 const RETRY: Duration = Duration::from_millis(10);
+/// By then everything has had its time to end. Orchestrators kill after 30 seconds, without a word in the log.
+const LAST_RESORT: Duration = Duration::from_secs(25);
 
 /// What the main thread is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,9 @@ pub(crate) fn listen(
         runtime.spawn(async move {
             while signals.recv().await.is_some() {
                 tracing::info!("{name}");
+                if request == Request::Stop {
+                    tokio::spawn(end_at_last());
+                }
                 // The main thread is busy. Signals of one kind that come meanwhile are one.
                 while let Err(TrySendError::Full(_)) = requests.try_send(request) {
                     tokio::time::sleep(RETRY).await;
@@ -49,4 +54,15 @@ pub(crate) fn listen(
         });
     }
     Ok((requests, received))
+}
+
+/// Ends the process if it still runs long after it was asked to end: the main thread is in a call that does not return.
+#[expect(clippy::exit, reason = "who would return does not")]
+async fn end_at_last() {
+    tokio::time::sleep(LAST_RESORT).await;
+    tracing::error!(
+        "Not ended {} s after the signal, a plugin may not return from a call: giving up",
+        LAST_RESORT.as_secs()
+    );
+    std::process::exit(1);
 }

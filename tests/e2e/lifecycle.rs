@@ -154,6 +154,20 @@ fn a_plugin_that_needs_system_calls_starts_and_has_nothing_to_do() {
     assert!(!finished.stderr.contains("Plugin 'chameleon' needs"), "{finished:?}");
 }
 
+/// A state that is of no use to any source that is open is destroyed on the main thread.
+#[test]
+fn a_plugin_that_never_returns_to_the_main_thread_keeps_the_agent_for_some_seconds_only() {
+    let setup = Setup::new();
+    let idle = Chameleon { name: "idle", field: "idle.value", from: "syscall", ..CHAMELEON };
+    let other = CHAMELEON.entry(&setup, &[], "", "1 idle");
+    load(&setup, &[idle.entry(&setup, &[SOURCING, FURTHER], "destroy hang", "1"), other]);
+    let mut agent = setup.start(&[]);
+    agent.wait_for_log("destroy hangs");
+    agent.signal("TERM");
+    agent.wait_for_log("Not ended 25 s after the signal");
+    assert_eq!(agent.wait().status.code(), Some(1));
+}
+
 /// What plugins log, in order.
 fn said(finished: &Finished, plugins: &[&str]) -> Vec<String> {
     let said = |line: &str| {
