@@ -1,5 +1,5 @@
-//! Events per second of the whole agent over a file, beside a program that only looks at five fields of each line; then
-//! over the webhook; at last how much memory it takes with many rules.
+//! Events per second of the whole agent over a file, beside a program that only looks at five fields of each line; of a
+//! replay of that file; then over the webhook; at last how much memory it takes with many rules.
 //!
 //! ```sh
 //! cargo bench -p agent
@@ -15,6 +15,7 @@
 mod corpus;
 #[path = "../../../rules-engine/benches/load/many_rules.rs"]
 mod many_rules;
+mod replay;
 mod webhook;
 
 use std::hint::black_box;
@@ -43,12 +44,14 @@ fn main() {
         PathBuf::from,
     );
     let agent = Agent::new(directory.path());
-    measure_file(&agent, &events);
+    let count = measure_file(&agent, &events);
+    replay::measure(&agent, &events, count);
     measure_webhook(&agent, &events);
     measure_memory(&agent, directory.path());
 }
 
-fn measure_file(agent: &Agent, events: &Path) {
+/// Returns how many events there are.
+fn measure_file(agent: &Agent, events: &Path) -> u64 {
     let (mut yardstick, mut whole) = (Duration::MAX, Duration::MAX);
     let (mut count, mut alerts) = (0, 0);
     // In turn, so that both see the same machine.
@@ -56,10 +59,7 @@ fn measure_file(agent: &Agent, events: &Path) {
         let start = Instant::now();
         count = look_at_five_fields(events);
         yardstick = yardstick.min(start.elapsed());
-        let start = Instant::now();
-        let status = agent.start(&events.display().to_string()).wait().unwrap();
-        whole = whole.min(start.elapsed());
-        assert!(status.success(), "the agent ended with {status}");
+        whole = whole.min(agent.time_of_run(events));
         alerts = agent.take_alerts();
     }
     println!("{count} events of {} bytes on average", fs::metadata(events).unwrap().len() / count);
@@ -67,6 +67,7 @@ fn measure_file(agent: &Agent, events: &Path) {
     print_line("shikra from a file", whole, count);
     let ratio = whole.as_secs_f64() / yardstick.as_secs_f64();
     println!("ratio {ratio:.2}, {alerts} alerts");
+    count
 }
 
 fn measure_webhook(agent: &Agent, events: &Path) {
@@ -180,16 +181,34 @@ webserver: {{enabled: false}}
     /// As [`Self::start`], with one rules file more.
     fn start_with(&self, open_params: &str, rules: Option<&PathBuf>) -> Child {
         let rules = rules.map(|path| format!("rules_files[]={}", path.display()));
-        Command::new(env!("CARGO_BIN_EXE_shikra"))
-            .arg("-c")
-            .arg(&self.config)
+        self.command()
             .args(["-o", &format!("plugins[0].open_params={open_params}")])
             .args(rules.iter().flat_map(|rules| ["-o", rules.as_str()]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shikra"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("-c").arg(&self.config);
+        command
+    }
+
+    /// How long an agent takes for all events of a file, from start to end.
+    fn time_of_run(&self, events: &Path) -> Duration {
+        let start = Instant::now();
+        let status = self.start(&events.display().to_string()).wait().unwrap();
+        assert!(status.success(), "the agent ended with {status}");
+        start.elapsed()
+    }
+
+    /// As [`Self::time_of_run`], for `shikra replay`.
+    fn time_of_replay(&self, events: &Path) -> Duration {
+        let start = Instant::now();
+        let status = self.command().arg("replay").arg(events).status().unwrap();
+        assert!(status.success(), "the replay ended with {status}");
+        start.elapsed()
     }
 
     /// Removes the alerts, and says how many there were.
