@@ -19,6 +19,7 @@ use crate::replay;
 use crate::rule_tests;
 use crate::rules::RulesLoader;
 
+pub(crate) use check::Problems;
 pub(crate) use error::AppError;
 
 /// Does what the command line asks for; returns when that is done.

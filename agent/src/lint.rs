@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use rules_engine::{Finding, FindingLevel, Load, Settings};
 use serde_json::{Value, json};
 
-use crate::app::AppError;
+use crate::app::{AppError, Problems};
 use crate::cli::{Cli, FmtArguments, LintArguments, LintFormat};
 use crate::commands::{self, version::SHIKRA_VERSION};
-use crate::paint::{Paint, printable};
+use crate::paint::{Paint, counted, printable};
 use crate::rules_files;
 use crate::workbench::Workbench;
 
@@ -34,11 +34,10 @@ pub(crate) fn lint(cli: &Cli, arguments: &LintArguments) -> Result<(), AppError>
     };
     commands::print(&text)?;
     let bad = findings.iter().filter(|one| one.level >= FindingLevel::Warning).count();
-    match bad {
-        0 => Ok(()),
-        1 => Err(AppError::Failed("1 warning".to_owned())),
-        _ => Err(AppError::Failed(format!("{bad} warnings"))),
+    if bad > 0 {
+        return Err(AppError::Failed(counted(bad, "warning")));
     }
+    Ok(())
 }
 
 fn findings(workbench: &Workbench, paths: &[PathBuf]) -> Result<Vec<Finding>, AppError> {
@@ -77,12 +76,13 @@ fn text(findings: &[Finding]) -> String {
             text += &format!("  help: {}\n", printable(help));
         }
     }
-    let count = |level| findings.iter().filter(|one| one.level == level).count();
+    let count =
+        |level, noun| counted(findings.iter().filter(|one| one.level == level).count(), noun);
     text + &format!(
-        "{} errors, {} warnings, {} notes\n",
-        count(FindingLevel::Error),
-        count(FindingLevel::Warning),
-        count(FindingLevel::Note)
+        "{}, {}, {}\n",
+        count(FindingLevel::Error, "error"),
+        count(FindingLevel::Warning, "warning"),
+        count(FindingLevel::Note, "note")
     )
 }
 
@@ -150,26 +150,36 @@ pub(crate) fn format(arguments: &FmtArguments) -> Result<(), AppError> {
         std::io::stdin().read_to_string(&mut text).map_err(AppError::Stdin)?;
         return commands::print(&formatted("standard input", &text)?);
     }
-    let files = rules_files::find(&[], &arguments.paths, &[])?.paths;
-    let mut changed = Vec::new();
-    for path in files {
-        let text = fs::read_to_string(&path)
-            .map_err(|source| AppError::Read { path: path.clone(), source })?;
-        let new = formatted(&path.display().to_string(), &text)?;
-        if new == text {
-            continue;
+    let mut unformatted = Vec::new();
+    let mut problems = Problems::default();
+    for path in rules_files::find(&[], &arguments.paths, &[])?.paths {
+        // One that cannot be formatted keeps none of the others from it.
+        match format_file(&path, arguments.check) {
+            Ok(true) if arguments.check => unformatted.push(path.display().to_string()),
+            Ok(true) => commands::print(&format!("formatted {}\n", path.display()))?,
+            Ok(false) => {}
+            Err(error) => problems.note(Err::<(), _>(error)),
         }
-        if !arguments.check {
-            fs::write(&path, new)
-                .map_err(|source| AppError::Write { path: path.clone(), source })?;
-            commands::print(&format!("formatted {}\n", path.display()))?;
-        }
-        changed.push(path.display().to_string());
     }
-    if arguments.check && !changed.is_empty() {
-        return Err(AppError::Failed(format!("not formatted: {}", changed.join(", "))));
+    problems.check()?;
+    if !unformatted.is_empty() {
+        return Err(AppError::Failed(format!("not formatted: {}", unformatted.join(", "))));
     }
     Ok(())
+}
+
+/// Formats a file, if it is not only to be checked, and tells whether it was not formatted yet.
+fn format_file(path: &Path, is_only_checked: bool) -> Result<bool, AppError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| AppError::Read { path: path.to_owned(), source })?;
+    let new = formatted(&path.display().to_string(), &text)?;
+    if new == text {
+        return Ok(false);
+    }
+    if !is_only_checked {
+        fs::write(path, new).map_err(|source| AppError::Write { path: path.to_owned(), source })?;
+    }
+    Ok(true)
 }
 
 fn formatted(name: &str, text: &str) -> Result<String, AppError> {

@@ -1,4 +1,4 @@
-//! Colours, where standard output is a terminal and `NO_COLOR` is not set.
+//! Text for people: colours, where standard output is a terminal and `NO_COLOR` is not set, and what else makes it readable.
 
 use std::io::IsTerminal;
 
@@ -34,4 +34,9 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()
+}
+
+/// `1 rule`, `2 rules`
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

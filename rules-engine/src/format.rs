@@ -149,16 +149,24 @@ fn indent(line: &str) -> usize {
 }
 
 /// Where the item that begins at `start` ends: before comments and empty lines that do not belong to it.
+///
+/// A comment at the edge belongs to the item if more of the item follows.
 fn item_end(lines: &[String], start: usize) -> usize {
     let edge = indent(&lines[start]);
     let mut end = start + 1;
+    let mut is_left = false;
     for (position, line) in lines.iter().enumerate().skip(start + 1) {
-        let belongs = indent(line) > edge;
-        if !line.is_empty() && !belongs {
-            break;
+        let is_comment = line.trim_start().starts_with('#');
+        if line.is_empty() || is_left && is_comment {
+            continue;
         }
-        if !line.is_empty() {
+        if indent(line) > edge {
             end = position + 1;
+            is_left = false;
+        } else if is_comment {
+            is_left = true;
+        } else {
+            break;
         }
     }
     end

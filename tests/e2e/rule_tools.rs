@@ -373,8 +373,28 @@ fn files_are_formatted_once_and_for_all_and_keep_their_comments() {
         assert!(setup.run(&["fmt", "r.yaml"]).status.success());
         assert_eq!(std::fs::read_to_string(setup.path("r.yaml")).unwrap(), NEAT);
     }
-    setup.write("r.yaml", "- rule: [\n");
-    let broken = setup.run(&["fmt", "r.yaml"]);
-    assert_eq!(broken.status.code(), Some(2));
-    assert!(broken.stderr.contains("r.yaml: line "), "{broken:?}");
+}
+
+#[test]
+fn comments_at_the_edge_stay_in_the_item_that_goes_on_below() {
+    let setup = Setup::new();
+    setup.write(
+        "r.yaml",
+        "- list: a\n  items:\n    - x\n\n# More.\n    - y\n# On b.\n- list: b\n  items: [z]\n",
+    );
+    assert!(setup.run(&["fmt", "r.yaml"]).status.success());
+    let neat =
+        "- list: a\n  items:\n    - x\n\n  # More.\n    - y\n\n# On b.\n- list: b\n  items: [z]\n";
+    assert_eq!(std::fs::read_to_string(setup.path("r.yaml")).unwrap(), neat);
+}
+
+#[test]
+fn a_broken_file_keeps_no_other_from_being_formatted() {
+    let setup = Setup::new();
+    setup.write("broken.yaml", "- rule: [\n");
+    setup.write("messy.yaml", "-  list: a\n   items: []\n");
+    let finished = setup.run(&["fmt", "broken.yaml", "messy.yaml"]);
+    assert_eq!(finished.status.code(), Some(2));
+    assert!(finished.stderr.contains("broken.yaml: line "), "{finished:?}");
+    assert_eq!(finished.stdout, "formatted messy.yaml\n");
 }

@@ -17,7 +17,7 @@ use crate::plugins::Plugins;
 use crate::rules::{RulesError, RulesLoader};
 use crate::webserver;
 
-/// What keeps a run from starting, in the order in which it would be met.
+/// All that is wrong, in the order in which it was met.
 #[derive(Debug, Default, thiserror::Error)]
 pub(crate) struct Problems(Vec<String>);
 
@@ -28,13 +28,20 @@ impl fmt::Display for Problems {
 }
 
 impl Problems {
-    fn note<T, E: Error>(&mut self, result: Result<T, E>) {
+    pub(crate) fn note<T, E: Error>(&mut self, result: Result<T, E>) {
         // A plugin of several sources has the same problem several times.
         if let Err(error) = result.map_err(|error| with_causes(&error))
             && !self.0.contains(&error)
         {
             self.0.push(error);
         }
+    }
+
+    /// # Errors
+    ///
+    /// When there is a problem.
+    pub(crate) fn check(self) -> Result<(), Problems> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 }
 
@@ -81,7 +88,7 @@ pub(super) fn check(
     problems.note(check_rules(RulesLoader::new(cli, config, plugins)));
     problems.note(Outputs::check(&config.outputs, config.alerts.json));
     problems.note(webserver::check(&config.webserver));
-    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+    problems.check()
 }
 
 fn check_rules(loader: RulesLoader) -> Result<(), RulesError> {
