@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::tally::{Difference, RuleTally};
 use super::{Outcome, Progress};
 use crate::alert::iso_8601;
-use crate::paint::{Paint, printable};
+use crate::paint::{Paint, counted, printable};
 use crate::progress::bar;
 
 /// The columns of the histogram.
@@ -20,12 +20,12 @@ const USERS: usize = 3;
 pub(super) fn text(outcome: &Outcome) -> String {
     let seconds = outcome.duration.as_secs_f64();
     let mut text = format!(
-        "{} events in {} files, {} on disk, took {seconds:.1} s: {:.0} events/s on {} threads\n",
-        outcome.events,
-        outcome.files,
+        "{} in {}, {} on disk, took {seconds:.1} s: {:.0} events/s on {}\n",
+        counted(outcome.events as usize, "event"),
+        counted(outcome.files, "file"),
         size(outcome.bytes),
         outcome.events as f64 / seconds,
-        outcome.threads
+        counted(outcome.threads, "thread")
     );
     for (name, count) in &outcome.skipped {
         text += &format!("Not evaluated: {count}, {}\n", name.replace('_', " "));
@@ -36,10 +36,12 @@ pub(super) fn text(outcome: &Outcome) -> String {
         outcome.tally.rules.iter().filter(|rule| rule.count > 0).collect();
     rules.sort_by(|a, b| a.priority.cmp(&b.priority).then(b.count.cmp(&a.count)));
     let width = rules.iter().map(|rule| rule.name.chars().count()).max().unwrap_or(0).max(4);
-    text += &format!(
-        "{:>8}  {:13}  {:width$}  {:PARTS$}  {:20}  {:20}  top users\n",
-        "alerts", "priority", "rule", "over time", "first", "last"
-    );
+    if !rules.is_empty() {
+        text += &format!(
+            "{:>8}  {:13}  {:width$}  {:PARTS$}  {:20}  {:20}  top users\n",
+            "alerts", "priority", "rule", "over time", "first", "last"
+        );
+    }
     for rule in &rules {
         let users: Vec<String> =
             rule.top_users(USERS).iter().map(|(user, count)| format!("{user} {count}")).collect();
@@ -55,7 +57,8 @@ pub(super) fn text(outcome: &Outcome) -> String {
         );
     }
     let silent = outcome.tally.rules.len() - rules.len();
-    text += &format!("\n{silent} rules raised no alert.\n");
+    let gap = if rules.is_empty() { "" } else { "\n" };
+    text += &format!("{gap}{} raised no alert.\n", counted(silent, "rule"));
     if let Some(differences) = &outcome.tally.comparison {
         text += &comparison(differences);
     }
@@ -77,7 +80,7 @@ fn comparison(differences: &[Difference]) -> String {
             changes.push(paint.bad(&format!("{gone} gone")));
         }
         text += &format!("  {rule}: {}\n", changes.join(", "));
-        text += &format!("    such as: {}\n", printable(example.trim()));
+        text += &format!("    such as: {}\n", printable(example.1.trim()));
     }
     text
 }
@@ -117,7 +120,7 @@ pub(super) fn json(outcome: &Outcome) -> Value {
     });
     if let Some(differences) = &outcome.tally.comparison {
         let differences = sorted(differences).into_iter().map(|one| {
-            json!({ "rule": one.rule, "new": one.new, "gone": one.gone, "example": one.example })
+            json!({ "rule": one.rule, "new": one.new, "gone": one.gone, "example": one.example.1 })
         });
         value["differences"] = differences.collect();
     }

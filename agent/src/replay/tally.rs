@@ -15,6 +15,7 @@ const SPAN_NS: u64 = 1_000_000_000;
 pub(super) struct Tally {
     /// Of all events.
     pub(super) times: Option<(u64, u64)>,
+    /// By position.
     pub(super) rules: Vec<RuleTally>,
     /// With two sets of rules: how the second differs.
     pub(super) comparison: Option<Vec<Difference>>,
@@ -23,6 +24,7 @@ pub(super) struct Tally {
 /// The alerts of one rule.
 #[derive(Clone, Debug)]
 pub(super) struct RuleTally {
+    position: usize,
     pub(super) name: String,
     pub(super) priority: Priority,
     pub(super) count: u64,
@@ -41,14 +43,15 @@ pub(super) struct Difference {
     pub(super) new: u64,
     /// Only the rules of the replay raise them.
     pub(super) gone: u64,
-    /// The message of one of them.
-    pub(super) example: String,
+    /// The first of them: when it was, and its message.
+    pub(super) example: (u64, String),
 }
 
 impl Tally {
     /// Nothing found yet by any rule of the first program.
     pub(super) fn new(programs: &[SourceProgram]) -> Tally {
         let rules = programs[0].program.rules().map(|rule| RuleTally {
+            position: rule.position,
             name: rule.name.clone(),
             priority: rule.priority,
             count: 0,
@@ -57,8 +60,10 @@ impl Tally {
             users: HashMap::new(),
             spans: HashMap::new(),
         });
+        let mut rules: Vec<RuleTally> = rules.collect();
+        rules.sort_by_key(|rule| rule.position);
         let comparison = (programs.len() > 1).then(Vec::new);
-        Tally { times: None, rules: rules.collect(), comparison }
+        Tally { times: None, rules, comparison }
     }
 
     pub(super) fn note_time(&mut self, time_ns: u64) {
@@ -69,8 +74,8 @@ impl Tally {
     /// Counts the detections of one batch, by program.
     pub(super) fn note(&mut self, detections: &[Vec<Detection>]) {
         for detection in &detections[0] {
-            let found = self.rules.iter_mut().find(|rule| rule.name == detection.rule.name);
-            found.expect("the program has no other rules").note(detection);
+            let found = self.rules.binary_search_by_key(&detection.rule.position, |it| it.position);
+            self.rules[found.expect("the program has no other rules")].note(detection);
         }
         if let ([before, after], Some(differences)) = (detections, &mut self.comparison) {
             compare(before, after, differences);
@@ -91,9 +96,10 @@ impl Tally {
         }
         for one in other.comparison.into_iter().flatten() {
             let differences = self.comparison.get_or_insert_default();
-            let known = difference(differences, &one.rule, &one.example);
-            known.new += one.new;
-            known.gone += one.gone;
+            match differences.iter_mut().find(|known| known.rule == one.rule) {
+                Some(known) => known.add(one),
+                None => differences.push(one),
+            }
         }
     }
 }
@@ -143,17 +149,30 @@ impl RuleTally {
     }
 }
 
+impl Difference {
+    fn add(&mut self, other: Difference) {
+        self.new += other.new;
+        self.gone += other.gone;
+        self.example = std::mem::take(&mut self.example).min(other.example);
+    }
+}
+
 fn difference<'d>(
     differences: &'d mut Vec<Difference>,
-    rule: &str,
-    example: &str,
+    detection: &Detection,
 ) -> &'d mut Difference {
-    let position = differences.iter().position(|one| one.rule == rule).unwrap_or_else(|| {
-        let (rule, example) = (rule.to_owned(), example.to_owned());
-        differences.push(Difference { rule, new: 0, gone: 0, example });
+    let Detection { rule, timestamp_ns, message, .. } = detection;
+    let position = differences.iter().position(|one| one.rule == rule.name);
+    let position = position.unwrap_or_else(|| {
+        let example = (*timestamp_ns, message.clone());
+        differences.push(Difference { rule: rule.name.clone(), new: 0, gone: 0, example });
         differences.len() - 1
     });
-    &mut differences[position]
+    let known = &mut differences[position];
+    if (*timestamp_ns, message.as_str()) < (known.example.0, known.example.1.as_str()) {
+        known.example = (*timestamp_ns, message.clone());
+    }
+    known
 }
 
 /// Both sets saw the same events: an alert of the same rule at the same time is the same.
@@ -166,10 +185,10 @@ fn compare(before: &[Detection], after: &[Detection], differences: &mut Vec<Diff
     for detection in after {
         let key = (&*detection.rule.name, detection.timestamp_ns);
         if unmatched.get_mut(&key).and_then(Vec::pop).is_none() {
-            difference(differences, &detection.rule.name, &detection.message).new += 1;
+            difference(differences, detection).new += 1;
         }
     }
     for detection in unmatched.into_values().flatten() {
-        difference(differences, &detection.rule.name, &detection.message).gone += 1;
+        difference(differences, detection).gone += 1;
     }
 }
