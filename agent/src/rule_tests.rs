@@ -6,7 +6,7 @@ mod report;
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::app::AppError;
@@ -51,16 +51,20 @@ pub(crate) fn run(cli: &Cli, arguments: &TestArguments) -> Result<(), AppError> 
     if !arguments.watch {
         return run_once(cli, arguments);
     }
+    let mut seen = states(watched(cli, arguments)?);
     loop {
-        let files = watched(cli, arguments)?;
-        let before = times(&files);
         if let Err(error) = run_once(cli, arguments) {
             commands::print(&format!("{}\n", crate::logging::with_causes(&error)))?;
         }
         commands::print("Waiting for a change of rules or tests; Ctrl-C ends it.\n")?;
-        while times(&watched(cli, arguments)?) == before {
+        seen = loop {
             std::thread::sleep(WATCH_INTERVAL);
-        }
+            // Files may be missing or broken while they are edited: then the run says so, and the next change is waited for.
+            let now = watched(cli, arguments).map(states).unwrap_or_default();
+            if now != seen {
+                break now;
+            }
+        };
     }
 }
 
@@ -161,14 +165,22 @@ fn watched(cli: &Cli, arguments: &TestArguments) -> Result<Vec<PathBuf>, AppErro
     let rules = rules.map(|found| found.paths).unwrap_or_default();
     let mut files = suite_files(&arguments.paths, &rules)?;
     for path in files.clone() {
-        // One that is wrong just now names no rules.
-        files.extend(Suite::read(&path).map(|suite| suite.rules).unwrap_or_default());
+        // One that is wrong just now names no others.
+        if let Ok(suite) = Suite::read(&path) {
+            files.extend(suite.rules);
+            files.extend(suite.tests.into_iter().filter_map(|test| test.file));
+        }
     }
     files.extend(rules);
     Ok(files)
 }
 
-fn times(files: &[PathBuf]) -> Vec<(&Path, Option<SystemTime>)> {
-    let time = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    files.iter().map(|path| (path.as_path(), time(path))).collect()
+/// What tells that a file was changed: its length too, since the clock of files has steps.
+fn states(files: Vec<PathBuf>) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+    let state = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    let states: Vec<_> = files.iter().map(state).collect();
+    files.into_iter().zip(states).collect()
 }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -82,9 +82,7 @@ impl Setup {
     /// A webhook, the fields of JSON events, a webserver, and [`CONFIGMAP_RULE`] in `rules.yaml`.
     pub(crate) fn new() -> Setup {
         let directory = tempfile::tempdir().unwrap();
-        // Both are held before either is given back, so that they differ.
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [webhook_port, webserver_port] = ports.map(|port| port.local_addr().unwrap().port());
+        let [webhook_port, webserver_port] = [free_port(), free_port()];
         let setup = Setup { directory, webhook_port, webserver_port };
         // The plugins lie beside the test executable.
         let plugins = std::env::current_exe().unwrap();
@@ -179,6 +177,23 @@ log_syslog: false
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.start(arguments).wait()
     }
+}
+
+/// A port that stays free until an agent takes it, and while it is started again.
+///
+/// The system would give one of its own range to the next client or listener that asks for any, so this is below it, and no
+/// two of a process are the same.
+fn free_port() -> u16 {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    // Processes that test at the same time begin far from each other.
+    let start = std::process::id().wrapping_mul(1_009);
+    let ports = std::iter::repeat_with(|| {
+        let number = start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        (FIRST + number % COUNT) as u16
+    });
+    ports.take(COUNT as usize).find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap()
 }
 
 /// A running agent; killed when dropped.

@@ -36,6 +36,8 @@ pub(crate) struct RuleTest {
     /// The rule that it is about: alerts of other rules do not count.
     pub(crate) rule: Option<String>,
     pub(crate) events: Vec<Json>,
+    /// Where some of the events come from.
+    pub(crate) file: Option<PathBuf>,
     /// In order.
     pub(crate) expected: Vec<Expected>,
 }
@@ -139,8 +141,9 @@ fn read_test(
         }
         Some(_) => test.problem("events", "expected a list of events"),
     }
-    if let Some(file) = test.optional_text("file") {
-        match read_events(&folder.join(file)) {
+    let file = test.optional_text("file").map(|file| folder.join(file));
+    if let Some(file) = &file {
+        match read_events(file) {
             Ok(found) => events.extend(found),
             Err(error) => test.problem("file", &with_causes(&error)),
         }
@@ -155,7 +158,7 @@ fn read_test(
         events.iter_mut().for_each(give_id);
     }
     let expected = read_expected(test, rule.as_deref());
-    RuleTest { name, place, source, rule, events, expected }
+    RuleTest { name, place, source, rule, events, file, expected }
 }
 
 /// Without an id a text is no audit event, so that no field would have a value; in a test nobody cares which it is.
