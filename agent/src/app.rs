@@ -139,7 +139,7 @@ fn load_config(cli: &Cli) -> Result<(Config, Log), AppError> {
 }
 
 /// This program's own path, beside which plugins may lie.
-fn executable() -> PathBuf {
+pub(crate) fn executable() -> PathBuf {
     // Unknown only where `/proc` is missing; then the plugins are looked for in the other places.
     std::env::current_exe().unwrap_or_default()
 }

@@ -18,7 +18,7 @@ use std::io::IsTerminal;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,10 +30,10 @@ use crate::alert::AlertFormat;
 use crate::app::AppError;
 use crate::cli::{Cli, ReplayArguments};
 use crate::commands;
-use crate::config::Config;
 use crate::extraction::SourceProgram;
 use crate::plugins::Plugins;
 use crate::rules::RulesLoader;
+use crate::workbench;
 
 use input::{Chunks, LogFile};
 use tally::Tally;
@@ -74,8 +74,6 @@ struct Outcome {
     events: u64,
     threads: usize,
     duration: Duration,
-    /// What the plugin made no events of, by its reasons.
-    skipped: Vec<(String, u64)>,
 }
 
 /// Evaluates all events of the files, and shows what became of them.
@@ -84,11 +82,7 @@ struct Outcome {
 ///
 /// When the configuration, the rules or a file cannot be used.
 pub(crate) fn run(cli: &Cli, arguments: &ReplayArguments) -> Result<(), AppError> {
-    let config = Config::load(cli)?;
-    if config.files.is_empty() {
-        return Err(AppError::NoConfig);
-    }
-    let plugins = Plugins::load(&config, &std::env::current_exe().unwrap_or_default())?;
+    let (config, plugins) = workbench::load(cli)?;
     let mut loader = RulesLoader::new(cli, &config, &plugins);
     loader.settings.append_output.push(AppendOutput {
         source: Some(SOURCE.to_owned()),
@@ -141,19 +135,15 @@ fn replay(
     let progress = Progress::default();
     let total: u64 = files.iter().map(|file| file.bytes).sum();
     let file_count = files.len();
-    let mut workers = Vec::new();
-    for _ in 0..threads {
-        workers.push(Worker::open(plugins)?);
-    }
+    let workers = (0..threads).map(|_| Worker::open(plugins));
+    let workers = workers.collect::<Result<Vec<_>, _>>()?;
     let readers = threads.min(file_count).max(1);
     let queue = Mutex::new(VecDeque::from(files));
     // Two for each worker: one that is written to its pipe, and one that waits.
     let (chunks, received) = sync_channel(2 * threads);
     let received = Arc::new(Chunks::new(received));
     let (done, finished) = sync_channel::<()>(0);
-    let mut tally = Tally::new(programs);
-    let mut skipped: Vec<(String, u64)> = Vec::new();
-    thread::scope(|scope| {
+    let tally = thread::scope(|scope| {
         let readers: Vec<_> = (0..readers)
             .map(|_| {
                 let (chunks, queue, bytes) = (chunks.clone(), &queue, &progress.bytes);
@@ -175,22 +165,12 @@ fn replay(
             .collect();
         // Without workers the readers end, which else would wait for somebody to take their chunks.
         drop((done, received));
-        let is_shown = std::io::stderr().is_terminal();
-        while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            if is_shown {
-                report::show_progress(&progress, total, started.elapsed());
-            }
-        }
-        if is_shown {
-            report::clear_progress();
-        }
+        show_progress(&finished, &progress, total, started);
+        let mut tally = Tally::new(programs);
         let mut result = Ok(());
         for worker in workers {
             match worker.join().expect("a worker that panics is a bug") {
-                Ok(part) => {
-                    tally.add(part.tally);
-                    add_skipped(&mut skipped, part.skipped);
-                }
+                Ok(part) => tally.add(part),
                 Err(error) => result = Err(error),
             }
         }
@@ -199,7 +179,7 @@ fn replay(
             // A worker that failed is why nobody took the chunks.
             result = result.and(read);
         }
-        result
+        result.map(|()| tally)
     })?;
     Ok(Outcome {
         tally,
@@ -208,16 +188,19 @@ fn replay(
         events: progress.events.load(Ordering::Relaxed),
         threads,
         duration: started.elapsed(),
-        skipped,
     })
 }
 
-fn add_skipped(all: &mut Vec<(String, u64)>, part: Vec<(String, u64)>) {
-    for (name, count) in part {
-        match all.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum += count,
-            None => all.push((name, count)),
+/// Shows on a terminal how far it has come, until nobody is left who works.
+fn show_progress(finished: &Receiver<()>, progress: &Progress, total: u64, started: Instant) {
+    let is_shown = std::io::stderr().is_terminal();
+    while finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        if is_shown {
+            report::show_progress(progress, total, started.elapsed());
         }
+    }
+    if is_shown {
+        report::clear_progress();
     }
 }
 

@@ -42,6 +42,12 @@ struct Outcome {
     duration: Duration,
 }
 
+impl Outcome {
+    fn is_passed(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
 /// Runs the tests; with `--watch` again and again.
 ///
 /// # Errors
@@ -98,16 +104,15 @@ fn run_once(cli: &Cli, arguments: &TestArguments) -> Result<(), AppError> {
         let written = fs::write(path, report::junit(&outcomes));
         written.map_err(|source| AppError::Write { path: path.clone(), source })?;
     }
-    let paint = Paint::for_stdout();
     if arguments.json {
         commands::print(&format!("{}\n", report::json(&outcomes, &coverage)))?;
     } else {
-        commands::print(&report::text(&outcomes, paint))?;
+        commands::print(&report::text(&outcomes, Paint::for_stdout()))?;
         if let Some(format) = arguments.coverage {
             commands::print(&coverage.shown(format))?;
         }
     }
-    let failed = outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).count();
+    let failed = outcomes.iter().filter(|outcome| !outcome.is_passed()).count();
     if failed > 0 {
         return Err(AppError::Failed(format!("{failed} of {} tests failed", outcomes.len())));
     }

@@ -10,7 +10,7 @@ use rules_engine::{Anatomy, Detection, Load, RuleMatching, Selection, Settings, 
 use serde_json::Value;
 
 use crate::alert::AlertFormat;
-use crate::app::AppError;
+use crate::app::{AppError, executable};
 use crate::cli::Cli;
 use crate::config::Config;
 use crate::evaluation::BatchEvaluator;
@@ -55,12 +55,7 @@ impl Workbench {
     ///
     /// When the configuration is wrong or a plugin cannot be used.
     pub(crate) fn open(cli: &Cli) -> Result<Workbench, AppError> {
-        let config = Config::load(cli)?;
-        if config.files.is_empty() {
-            return Err(AppError::NoConfig);
-        }
-        let executable = std::env::current_exe().unwrap_or_default();
-        let plugins = Plugins::load(&config, &executable)?;
+        let (config, plugins) = load(cli)?;
         let all_states = plugins.init(1, &Log::new(&config.log).of_plugins())?;
         let mut states = HashMap::new();
         for (source, state) in plugins.sources.iter().zip(all_states) {
@@ -170,6 +165,20 @@ impl Bench {
     pub(crate) fn anatomy(&self, source: &str) -> &Anatomy {
         &self.sources[source].anatomy
     }
+}
+
+/// The configuration and its plugins, none of them initialised.
+///
+/// # Errors
+///
+/// When there is no configuration, or it or a plugin cannot be used.
+pub(crate) fn load(cli: &Cli) -> Result<(Config, Plugins), AppError> {
+    let config = Config::load(cli)?;
+    if config.files.is_empty() {
+        return Err(AppError::NoConfig);
+    }
+    let plugins = Plugins::load(&config, &executable())?;
+    Ok((config, plugins))
 }
 
 fn cannot_start_threads(error: impl std::error::Error + Send + Sync + 'static) -> AppError {

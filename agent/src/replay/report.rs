@@ -27,7 +27,7 @@ pub(super) fn text(outcome: &Outcome) -> String {
         outcome.events as f64 / seconds,
         counted(outcome.threads, "thread")
     );
-    for (name, count) in &outcome.skipped {
+    for (name, count) in &outcome.tally.skipped {
         text += &format!("Not evaluated: {count}, {}\n", name.replace('_', " "));
     }
     let Some(times) = outcome.tally.times else { return text };
@@ -115,7 +115,7 @@ pub(super) fn json(outcome: &Outcome) -> Value {
         "threads": outcome.threads,
         "first": times.map(|(first, _)| time(first)),
         "last": times.map(|(_, last)| time(last)),
-        "not_evaluated": outcome.skipped.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "not_evaluated": outcome.tally.skipped,
         "rules": rules.collect::<Vec<_>>(),
     });
     if let Some(differences) = &outcome.tally.comparison {

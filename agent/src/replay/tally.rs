@@ -1,6 +1,6 @@
 //! Alerts by rule: how many, when, by whom.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rules_engine::{Detection, OutputValue, Priority};
 
@@ -17,6 +17,8 @@ pub(super) struct Tally {
     pub(super) times: Option<(u64, u64)>,
     /// By position.
     pub(super) rules: Vec<RuleTally>,
+    /// What the plugin made no events of, by its reasons.
+    pub(super) skipped: BTreeMap<String, u64>,
     /// With two sets of rules: how the second differs.
     pub(super) comparison: Option<Vec<Difference>>,
 }
@@ -63,12 +65,16 @@ impl Tally {
         let mut rules: Vec<RuleTally> = rules.collect();
         rules.sort_by_key(|rule| rule.position);
         let comparison = (programs.len() > 1).then(Vec::new);
-        Tally { times: None, rules, comparison }
+        Tally { times: None, rules, skipped: BTreeMap::new(), comparison }
     }
 
     pub(super) fn note_time(&mut self, time_ns: u64) {
         let (first, last) = self.times.unwrap_or((time_ns, time_ns));
         self.times = Some((first.min(time_ns), last.max(time_ns)));
+    }
+
+    pub(super) fn note_skipped(&mut self, reason: &str, count: u64) {
+        *self.skipped.entry(reason.to_owned()).or_default() += count;
     }
 
     /// Counts the detections of one batch, by program.
@@ -93,6 +99,9 @@ impl Tally {
             rule.last_ns = rule.last_ns.max(other.last_ns);
             add_counts(&mut rule.users, other.users);
             add_counts(&mut rule.spans, other.spans);
+        }
+        for (reason, count) in other.skipped {
+            self.note_skipped(&reason, count);
         }
         for one in other.comparison.into_iter().flatten() {
             let differences = self.comparison.get_or_insert_default();

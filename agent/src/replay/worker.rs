@@ -31,12 +31,6 @@ pub(super) struct Worker {
     evaluator: BatchEvaluator,
 }
 
-/// What a worker found.
-pub(super) struct Part {
-    pub(super) tally: Tally,
-    pub(super) skipped: Vec<(String, u64)>,
-}
-
 impl Worker {
     /// # Errors
     ///
@@ -79,13 +73,13 @@ impl Worker {
         programs: &[SourceProgram],
         chunks: &Chunks,
         events: &AtomicU64,
-    ) -> Result<Part, AppError> {
+    ) -> Result<Tally, AppError> {
         let Worker { stream, pipe, evaluator } = self;
         thread::scope(|scope| {
             let feeder = scope.spawn(|| feed(pipe, chunks));
-            let part = evaluate(stream, evaluator, programs, events);
+            let tally = evaluate(stream, evaluator, programs, events);
             let fed = feeder.join().expect("a feeder that panics is a bug");
-            part.and_then(|part| fed.map(|()| part))
+            tally.and_then(|tally| fed.map(|()| tally))
         })
     }
 }
@@ -105,7 +99,7 @@ fn evaluate(
     mut evaluator: BatchEvaluator,
     programs: &[SourceProgram],
     events: &AtomicU64,
-) -> Result<Part, AppError> {
+) -> Result<Tally, AppError> {
     let mut tally = Tally::new(programs);
     let mut detections: Vec<Vec<Detection>> = programs.iter().map(|_| Vec::new()).collect();
     loop {
@@ -124,12 +118,12 @@ fn evaluate(
         tally.note(&detections);
         events.fetch_add(all.len() as u64, Ordering::Relaxed);
     }
-    let skipped = stream.metrics().into_iter().filter_map(|metric| {
-        let reason = metric.name.strip_prefix(REJECTED)?.to_owned();
-        match metric.value {
-            MetricValue::Unsigned(count) if count > 0 => Some((reason, count)),
-            _ => None,
+    for metric in stream.metrics() {
+        if let (Some(reason), MetricValue::Unsigned(count @ 1..)) =
+            (metric.name.strip_prefix(REJECTED), metric.value)
+        {
+            tally.note_skipped(reason, count);
         }
-    });
-    Ok(Part { tally, skipped: skipped.collect() })
+    }
+    Ok(tally)
 }

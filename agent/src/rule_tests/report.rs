@@ -10,7 +10,7 @@ use crate::paint::{Paint, printable};
 /// What failed, and a line with the numbers.
 pub(super) fn text(outcomes: &[Outcome], paint: Paint) -> String {
     let mut text = String::new();
-    let failed: Vec<&Outcome> = outcomes.iter().filter(|it| !it.problems.is_empty()).collect();
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|it| !it.is_passed()).collect();
     for outcome in &failed {
         text += &format!("{} {}: {}\n", paint.bad("FAIL"), outcome.test.place, outcome.test.name);
         for line in &outcome.problems {
@@ -35,11 +35,11 @@ pub(super) fn json(outcomes: &[Outcome], coverage: &Coverage) -> Value {
             "test": outcome.test.name,
             "place": outcome.test.place,
             "rule": outcome.test.rule,
-            "passed": outcome.problems.is_empty(),
+            "passed": outcome.is_passed(),
             "problems": outcome.problems.iter().map(plain).collect::<Vec<_>>(),
         })
     });
-    let failed = outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).count();
+    let failed = outcomes.iter().filter(|outcome| !outcome.is_passed()).count();
     json!({
         "tests": tests.collect::<Vec<_>>(),
         "passed": outcomes.len() - failed,
@@ -49,7 +49,7 @@ pub(super) fn json(outcomes: &[Outcome], coverage: &Coverage) -> Value {
 }
 
 pub(super) fn junit(outcomes: &[Outcome]) -> String {
-    let failed = outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).count();
+    let failed = outcomes.iter().filter(|outcome| !outcome.is_passed()).count();
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"shikra\" tests=\"{}\" failures=\"{failed}\">\n",
         outcomes.len()
@@ -61,7 +61,7 @@ pub(super) fn junit(outcomes: &[Outcome]) -> String {
             escaped(&outcome.test.name),
             outcome.duration.as_secs_f64()
         );
-        if outcome.problems.is_empty() {
+        if outcome.is_passed() {
             xml += "/>\n";
             continue;
         }
